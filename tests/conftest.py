@@ -1,0 +1,48 @@
+"""Fixtures of the template's tests: its export, once, and a way to bake it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from baking import export, settings
+from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
+
+Bake = Callable[..., Path]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch that rewrites tests/tree/*.txt."""
+    parser.addoption("--write-tree", action="store_true", help="rewrite tests/tree/*.txt")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the template as a commit of the working tree would hold it; not to be changed."""
+    return export(tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="session")
+def bake(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Bake:
+    """Return a function from answers to a new project's folder; it raises when one is refused."""
+    config = settings(tmp_path_factory.mktemp("home"))
+
+    def bake(folder: Path | None = None, again: bool = False, **answers: str) -> Path:
+        project = cookiecutter(
+            str(template),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(folder or tmp_path_factory.mktemp("bake")),
+            config_file=str(config),
+            overwrite_if_exists=again,
+        )
+        return Path(project)
+
+    return bake
+
+
+@pytest.fixture(scope="session")
+def project(bake: Bake) -> Path:
+    """Return a project of the default answers; not to be changed."""
+    return bake()

@@ -1,0 +1,1 @@
+"""The project: data in, a gated and registered model out."""

@@ -1,0 +1,198 @@
+"""`params.yaml`, typed: an unknown or missing key fails and is named.
+
+One block per stage of `dvc.yaml`, one for the gates, one for promotion. `gates.pretrain` and
+`gates.posttrain` are open mappings from a gate's name to its thresholds: the names listed there are the
+gates that must run, and each gate's test reads its own thresholds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
+Thresholds = dict[str, Any]
+PATH = Path("params.yaml")
+
+#: Blocks of `params.yaml` each stage reads, its upstream's included: a verdict's `params` hash covers these.
+STAGE_PARAMS: dict[str, tuple[str, ...]] = {
+    "ingest": ("ingest",),
+    "validate": ("ingest", "validate"),
+    "split": ("seed", "ingest", "validate", "split"),
+    "pretrain": ("seed", "ingest", "validate", "split", "pretrain", "train", "gates.resample_by",
+                 "gates.pretrain"),
+    "train": ("seed", "ingest", "validate", "split", "pretrain", "train", "gates.resample_by",
+              "gates.pretrain"),
+    "evaluate": ("seed", "ingest", "validate", "split", "pretrain", "train", "evaluate",
+                 "gates.resample_by", "gates.pretrain", "gates.confidence"),
+    "posttrain": ("seed", "ingest", "validate", "split", "pretrain", "train", "evaluate", "posttrain",
+                  "gates"),
+}  # fmt: skip
+
+
+class Block(BaseModel):
+    """A part of `params.yaml` that admits no key it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ingest(Block):
+    """Where rows come from, and which window of the time column is kept: start <= time < end."""
+
+    source: str = Field(min_length=1)
+    start: dt.datetime | None
+    end: dt.datetime | None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Ingest:
+        if self.start and self.end and self.start >= self.end:
+            raise ValueError("start must lie before end")
+        return self
+
+
+class Validate(Block):
+    """Rows needed after quarantine, in total and of the rarer class."""
+
+    min_rows: int = Field(ge=1)
+    min_class_rows: int = Field(ge=1)
+
+
+class Split(Block):
+    """How test rows are chosen. `time`: the last `test_days` days; else a share, by hash of key or group."""
+
+    by: Literal["time", "group", "stratified", "hash"]
+    test_days: int = Field(ge=1)
+    test_share: float = Field(gt=0, lt=1)
+
+
+class Pretrain(Block):
+    """Rows of the smoke-train."""
+
+    smoke_rows: int = Field(ge=20)
+
+
+class Cost(Block):
+    """What each kind of wrong decision costs; only the ratio matters. Binary tasks only."""
+
+    false_positive: float = Field(gt=0)
+    false_negative: float = Field(gt=0)
+
+
+class Train(Block):
+    """The estimator by import path, its arguments, and the inner folds that tune the decision threshold."""
+
+    estimator: str = Field(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$")
+    arguments: dict[str, Any]
+    encoding: Literal["ordinal", "onehot"]
+    folds: int = Field(ge=2, le=20)
+    cost: Cost
+
+
+class Evaluate(Block):
+    """Columns whose values are slices, and how many bootstrap replicates an interval takes."""
+
+    slices: list[str]
+    replicates: int = Field(ge=200, le=100_000)
+
+
+class Direction(Block):
+    """A change of one input and the way predictions must move: the behaviour a domain expert would insist on."""
+
+    column: str
+    low: Any
+    high: Any
+    expect: Literal["up", "down"]
+
+
+class Posttrain(Block):
+    """Directional expectations, and how many test rows each is tried on."""
+
+    directions: list[Direction]
+    cases: int = Field(ge=20)
+
+
+class Gates(Block):
+    """The unit of resampling, the confidence of one-sided bounds, and the gates that must run."""
+
+    resample_by: str
+    confidence: float = Field(gt=0.5, lt=1)
+    pretrain: dict[str, Thresholds] = Field(min_length=1)
+    posttrain: dict[str, Thresholds] = Field(min_length=1)
+
+
+class Promote(Block):
+    """Challenger against champion: margins are in units of the primary metric."""
+
+    non_inferiority_margin: float = Field(ge=0)
+    guardrails: dict[str, float]
+    min_rows: int = Field(ge=1)
+    min_units: int = Field(ge=2)
+
+
+class Params(Block):
+    """All of `params.yaml`."""
+
+    seed: int = Field(ge=0)
+    ingest: Ingest
+    validation: Validate = Field(alias="validate")
+    split: Split
+    pretrain: Pretrain
+    train: Train
+    evaluate: Evaluate
+    posttrain: Posttrain
+    gates: Gates
+    promote: Promote
+
+
+def read_yaml(path: Path, model: type[Model]) -> Model:
+    """Read a YAML file into `model`; every problem becomes one InputError naming file and key."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run from the project's folder") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise InputError(f"{path} is not valid YAML: {where}") from error
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """The problems of a ValidationError in one line, each with its dotted key."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key}: remove it or mend its spelling")
+        elif problem["type"] == "missing":
+            lines.append(f"missing key {key}: add it")
+        else:
+            lines.append(f"{key}: {problem['msg']} (found {problem['input']!r:.60})")
+    return "; ".join(lines)
+
+
+def load(path: Path = PATH) -> Params:
+    """Read and check `params.yaml`. Raises InputError."""
+    return read_yaml(path, Params)
+
+
+def stage_params(params: Params, stage: str) -> dict[str, Any]:
+    """What of `params.yaml` a stage's result depends on, by dotted key; the same keys stand in `dvc.yaml`."""
+    tree = params.model_dump(mode="json", by_alias=True)
+    chosen = {}
+    for key in STAGE_PARAMS[stage]:
+        value: Any = tree
+        for part in key.split("."):
+            value = value[part]
+        chosen[key] = value
+    return chosen

@@ -1,0 +1,62 @@
+"""YOURS: how columns of `schema.yaml` become what an estimator is given.
+
+The transformer is part of the model: training, evaluation, serving and batch scoring all run this file, and the
+model's digest covers it. Fit nothing outside of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from .schema import Schema
+
+
+def calendar(times: pd.DataFrame) -> pd.DataFrame:
+    """Minute of the day and day of the week (0 is Monday) of each datetime column; (n, k) in, (n, 2k) out.
+
+    No month and no day of the year: a window shorter than a year teaches a season as if it were a trend.
+    """
+    parts = {}
+    for name in times.columns:
+        parts[f"{name}_minute"] = times[name].dt.hour * 60.0 + times[name].dt.minute
+        parts[f"{name}_weekday"] = times[name].dt.dayofweek.astype("float64")
+    return pd.DataFrame(parts, index=times.index)
+
+
+def numbers(columns: pd.DataFrame) -> np.ndarray:
+    """Numeric and boolean columns as float64, nulls as NaN; (n, k) in and out."""
+    return columns.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def transformer(contract: Schema, encoding: str) -> Any:
+    """An unfitted ColumnTransformer over the inputs of `contract`.
+
+    `ordinal`: category codes and missing values as they are, for trees. `onehot`: imputed, scaled and
+    one-hot encoded, for linear models. Categories never seen in training are all one category.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+    times = [*filter(None, [contract.time]), *contract.features("datetime")]
+    number = contract.features("int", "float", "bool")
+    category = contract.features("category")
+    ordinal = encoding == "ordinal"
+    steps: list[tuple[str, Any, list[str]]] = []
+    if times:
+        dates = FunctionTransformer(calendar)
+        steps.append(("calendar", dates if ordinal else make_pipeline(dates, StandardScaler()), times))
+    if number:
+        plain = FunctionTransformer(numbers)
+        linear = make_pipeline(plain, SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())
+        steps.append(("number", plain if ordinal else linear, number))
+    if category:
+        codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+        dummies = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, sparse_output=False)
+        steps.append(("category", codes if ordinal else dummies, category))
+    return ColumnTransformer(steps)

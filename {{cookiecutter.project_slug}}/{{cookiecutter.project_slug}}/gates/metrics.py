@@ -1,0 +1,97 @@
+"""Losses per row, and metrics as means over rows, so that every one has an interval over blocks.
+
+The primary metric is a mean loss: the Brier score for binary targets (Brier 1950), the absolute error for
+regression. The AUC is not a mean over rows, but its influence values are (Hanley and McNeil 1982; DeLong et al.
+1988): each row's value is the AUC plus that row's influence, which makes the mean and its block sums exact to
+first order (Obuchowski 1997 does the same for clustered data).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import intervals
+
+Losses = dict[str, np.ndarray]
+PRIMARY = {"binary": "brier", "regression": "mae"}
+#: Metrics of which more is better; all others are losses.
+HIGHER_IS_BETTER = frozenset({"auc", "accuracy"})
+
+
+def brier(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Squared error of the predicted probability, per row; y in {0, 1}, both of shape (n,)."""
+    return (p - y) ** 2
+
+
+def log_loss(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood in nats, per row; probabilities are kept 1e-15 away from 0 and 1."""
+    q = np.clip(p, 1e-15, 1 - 1e-15)
+    return -(y * np.log(q) + (1 - y) * np.log1p(-q))
+
+
+def auc(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """AUC plus the row's influence on it, per row; the mean is the AUC. NaN when a class is missing."""
+    from scipy import stats
+
+    positive = y == 1
+    n1, n0 = int(positive.sum()), int((~positive).sum())
+    if n1 == 0 or n0 == 0:
+        return np.full(len(y), np.nan)
+    rank = stats.rankdata(p)
+    wins = np.empty(len(y))
+    # Rank among all, less rank among one's own class, counts the rows of the other class that lie below.
+    wins[positive] = (rank[positive] - stats.rankdata(p[positive])) / n0
+    wins[~positive] = 1 - (rank[~positive] - stats.rankdata(p[~positive])) / n1
+    area = float(wins[positive].mean())
+    share = np.where(positive, n1, n0) / len(y)
+    return area + (wins - area) / share
+
+
+def decisions(y: np.ndarray, p: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """False positives and false negatives at `threshold`, per row, as 0.0 or 1.0."""
+    chosen = p >= threshold
+    return (chosen & (y == 0)).astype(float), (~chosen & (y == 1)).astype(float)
+
+
+def binary(y: np.ndarray, p: np.ndarray, threshold: float, false_positive: float, false_negative: float) -> Losses:
+    """Every metric of a binary model, per row."""
+    wrong_yes, wrong_no = decisions(y, p, threshold)
+    return {
+        "brier": brier(y, p),
+        "log_loss": log_loss(y, p),
+        "auc": auc(y, p),
+        "accuracy": 1.0 - wrong_yes - wrong_no,
+        "cost": false_positive * wrong_yes + false_negative * wrong_no,
+    }
+
+
+def regression(y: np.ndarray, p: np.ndarray) -> Losses:
+    """Every metric of a regression model, per row, in the target's unit (`mse` in its square)."""
+    return {"mae": np.abs(p - y), "mse": (p - y) ** 2, "bias": p - y}
+
+
+def primary(task: str, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """The loss that decides, per row."""
+    return brier(y, p) if task == "binary" else np.abs(p - y)
+
+
+def summary(losses: Losses, blocks: np.ndarray, confidence: float, replicates: int) -> dict[str, dict[str, float]]:
+    """Each metric's value and one-sided bounds over blocks."""
+    found = {name: intervals.estimate(v, blocks, confidence, replicates) for name, v in losses.items()}
+    return {
+        name: {"value": e.value, "low": e.low, "high": e.high, "error": e.error} for name, e in found.items()
+    }
+
+
+def tuned_threshold(y: np.ndarray, p: np.ndarray, false_positive: float, false_negative: float) -> float:
+    """The probability from which "yes" costs least on these out-of-fold predictions; ties go to the middle."""
+    order = np.argsort(-p, kind="stable")
+    gain = np.cumsum(np.where(y[order] == 1, false_negative, -false_positive))
+    sorted_p = p[order]
+    last_of_ties = np.append(sorted_p[:-1] != sorted_p[1:], True)
+    cuts = np.flatnonzero(last_of_ties)
+    best = cuts[int(np.argmax(gain[cuts]))]
+    if gain[best] <= 0:
+        return 1.0
+    below = sorted_p[best + 1] if best + 1 < len(p) else 0.0
+    return float((sorted_p[best] + below) / 2)

@@ -1,0 +1,108 @@
+"""Run a stage's gates in a child process and turn what happened into a verdict.
+
+The gates that must run are those that `params.yaml` names; those that ran are the marks on the tests that
+passed. The two sets must be equal: a gate whose test is missing, skipped, expected to fail, deselected or
+empty is red, whatever pytest's exit code says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .. import config, record
+from ..errors import GateClosed
+from . import verdict
+
+Result = dict[str, Any]
+#: Variables by which a shell could change which tests run.
+PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_THEME")
+
+
+def command(stage: str, results: Path) -> list[str]:
+    """The pytest call: this stage's folder, our plugin, no other plugin, no option from any file."""
+    plugin = f"{__package__}.plugin"
+    return [sys.executable, "-m", "pytest", f"tests/{stage}", "-p", plugin, "-p", "no:cacheprovider",
+            "-o", "addopts=", "-o", "xfail_strict=true", "--strict-markers", "--import-mode=importlib",
+            "-q", "--tb=short", "--color=no", f"--gate-stage={stage}", f"--gate-results={results}"]  # fmt: skip
+
+
+def run_tests(stage: str) -> tuple[list[Result], int, str]:
+    """Run the stage's tests; every test phase that was reported, pytest's exit code, and its output."""
+    environment = {k: v for k, v in os.environ.items() if k not in PYTEST_VARIABLES}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder, "results.json")
+        done = subprocess.run(command(stage, results), env=environment, capture_output=True, text=True, check=False)
+        seen = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else []
+    return seen, done.returncode, done.stdout + done.stderr
+
+
+def gate_report(name: str, phases: list[Result]) -> Result:
+    """One gate's line of the report, from all phases of all tests that bear its mark."""
+    if not phases:
+        return red(name, "missing", "no test with this gate's mark ran: restore it, or take it out of params.yaml")
+    calls = [phase for phase in phases if phase["phase"] == "call"]
+    bad = [phase for phase in phases if phase["outcome"] != "passed"]
+    cases = [case for phase in calls for case in phase["cases"]]
+    worst = next((case for case in cases if case["verdict"] != "pass"), cases[0] if cases else None)
+    if bad or not calls or worst is None:
+        outcome = "fail" if bad and bad[0]["outcome"] == "failed" else bad[0]["outcome"] if bad else "missing"
+        reason = worst["reason"] if worst and worst["verdict"] != "pass" else first_line(bad)
+        return {**red(name, outcome, reason), **(numbers(worst) if worst else {}), "cases": cases}
+    return {"gate": name, "verdict": "pass", "reason": worst["reason"], **numbers(worst), "cases": cases}
+
+
+def numbers(case: Result) -> Result:
+    """The figures of a case."""
+    return {k: case[k] for k in ("statistic", "bound", "threshold", "rows", "units", "detectable")}
+
+
+def red(name: str, outcome: str, reason: str) -> Result:
+    """A gate that did not pass and has no figures."""
+    return {"gate": name, "verdict": outcome, "reason": reason}
+
+
+def first_line(phases: list[Result]) -> str:
+    """What pytest said last of the first phase that went wrong."""
+    said = [line for line in str(phases[0]["reason"]).splitlines() if line.strip()] if phases else []
+    return said[-1] if said else "the test did not pass"
+
+
+def judge(names: set[str], results: list[Result], exit_code: int, output: str) -> list[Result]:
+    """The gates' lines: declared ones, marks nobody declared, and tests without a mark that failed."""
+    marked = {result["gate"] for result in results} - {None}
+    gates = [gate_report(n, [r for r in results if r["gate"] == n]) for n in sorted(names)]
+    gates += [
+        red(name, "undeclared", "params.yaml does not declare this gate: add it under gates, or remove its mark")
+        for name in sorted(marked - names)
+    ]
+    unmarked = [r for r in results if r["gate"] is None and r["outcome"] == "failed"]
+    if unmarked:
+        gates.append(red(unmarked[0]["test"], "fail", first_line(unmarked)))
+    elif exit_code and all(gate["verdict"] == "pass" for gate in gates):
+        last = [line for line in output.splitlines() if line.strip()]
+        gates.append(red("pytest", "fail", f"exit code {exit_code}: {last[-1] if last else 'no output'}"))
+    return gates
+
+
+def run(stage: str) -> None:
+    """Run the gates of `stage`, write `reports/<stage>.json`, print a line per gate. Raises GateClosed when red."""
+    params = config.load()
+    before = verdict.inputs(stage, params)
+    results, exit_code, output = run_tests(stage)
+    gates = judge(verdict.declared(stage, params), results, exit_code, output)
+    closed = [gate for gate in gates if gate["verdict"] != "pass"]
+    path = verdict.REPORTS[stage]
+    report = {"stage": stage, "verdict": "fail" if closed else "pass", "gates": gates, "inputs": before}
+    record.write_json(path, report)
+    for gate in gates:
+        print(f"{gate['verdict']:>8}  {gate['gate']}: {gate['reason']}")
+    if closed:
+        names = ", ".join(gate["gate"] for gate in closed)
+        raise GateClosed(f"{stage}: gate closed: {names}; each reason and way out is in {path}")

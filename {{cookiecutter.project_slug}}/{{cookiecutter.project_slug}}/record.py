@@ -1,0 +1,112 @@
+"""What stages write down: JSON, Parquet and content hashes, the same bytes for the same content.
+
+Every write goes to a temporary file beside the target and is renamed onto it, so that a reader (or a kill)
+sees the old content or the new, never half of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file next to `path`, then rename it onto `path`.
+
+    Raises InputError when the folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot write {path}: {reason}; check the folder and the disk") from error
+    finally:
+        try:
+            partial.unlink(missing_ok=True)
+        except OSError:
+            pass  # the folder itself cannot be entered: the error above already says so
+
+
+def rounded(value: Any) -> Any:
+    """`value` with every float cut to six significant digits and non-finite numbers as None."""
+    if isinstance(value, dict):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if hasattr(value, "item"):  # NumPy scalars
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write `data` as indented JSON, floats to six significant digits."""
+    text = json.dumps(rounded(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; InputError when it is missing or not one."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}): run `dvc repro`") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} does not hold a JSON object: run `dvc repro`")
+    return data
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` without its index; a given frame always gives the same bytes."""
+    write_atomically(path, lambda partial: frame.to_parquet(partial, index=False, compression="zstd"))
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table that an earlier stage wrote; InputError when it is missing or damaged."""
+    import pandas as pd
+
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `dvc repro`")
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a readable Parquet table: run `dvc repro`") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`") from None
+
+
+def tree_sha256(files: Iterable[Path], root: Path) -> str:
+    """SHA-256 over names (relative to `root`) and contents of `files`, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def value_sha256(value: Any) -> str:
+    """SHA-256 of a JSON-like value, independent of the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Which model is which: the artefact, its run, its lineage, and who is champion."""

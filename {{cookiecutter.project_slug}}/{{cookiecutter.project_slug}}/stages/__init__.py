@@ -1,0 +1,1 @@
+"""One module per stage of `dvc.yaml`: pure functions, then a `main` that reads, calls, writes."""

@@ -1,0 +1,113 @@
+"""Predict the test rows with the model and both baselines; write predictions, metrics with bounds, and plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import config, model, record, schema
+from ..gates import intervals, metrics, verdict
+from ..registry import artefact
+from . import split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = Path("reports/metrics.json")
+PLOTS = Path("reports/plots")
+#: Points kept of a curve: what a plot can show.
+POINTS = 200
+
+
+def predict(train: pd.DataFrame, test: pd.DataFrame, contract: schema.Schema, params: config.Params, fitted: object
+            ) -> pd.DataFrame:  # fmt: skip
+    """One row per test row: key, time, slices, `actual`, `predicted`, and each baseline's prediction."""
+    kept = dict.fromkeys([*contract.key, *filter(None, [contract.time, contract.group]), *params.evaluate.slices])
+    frame = test[list(kept)].copy()
+    frame["actual"] = contract.encode_target(test[contract.target]).to_numpy()
+    frame["predicted"] = model.predict(fitted, test, contract)
+    for name in model.BASELINES[contract.task]:
+        baseline = model.fit(model.baseline(name, params.train, contract, params.seed), train, contract)
+        frame[name] = model.predict(baseline, test, contract)
+    return frame
+
+
+def losses(actual: np.ndarray, predicted: np.ndarray, contract: schema.Schema, params: config.Params, threshold: float
+           ) -> metrics.Losses:  # fmt: skip
+    """Every metric of the task, per row."""
+    if contract.task == "regression":
+        return metrics.regression(actual, predicted)
+    cost = params.train.cost
+    return metrics.binary(actual, predicted, threshold, cost.false_positive, cost.false_negative)
+
+
+def thin(table: pd.DataFrame) -> pd.DataFrame:
+    """At most `POINTS` rows of a curve, first and last among them."""
+    keep = np.unique(np.linspace(0, len(table) - 1, min(POINTS, len(table))).round().astype(int))
+    return table.iloc[keep]
+
+
+def bins(actual: np.ndarray, predicted: np.ndarray, count: int = 10) -> pd.DataFrame:
+    """Mean prediction and mean outcome in bins of equal size, by prediction: the calibration curve."""
+    import pandas as pd
+
+    order = pd.Series(predicted).rank(method="first")
+    bin_ = pd.qcut(order, min(count, len(order)), labels=False)
+    table = pd.DataFrame({"predicted": predicted, "actual": actual}).groupby(bin_.to_numpy()).mean()
+    return table.reset_index(drop=True)
+
+
+def plots(predictions: pd.DataFrame, blocks: np.ndarray, contract: schema.Schema, threshold: float
+          ) -> dict[str, pd.DataFrame]:  # fmt: skip
+    """The tables that `dvc plots` draws. Curves and confusion exist for binary tasks only."""
+    import pandas as pd
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    y, p = predictions["actual"].to_numpy(), predictions["predicted"].to_numpy()
+    residual = pd.DataFrame({"unit": blocks, "residual": y - p}).groupby("unit", as_index=False).mean()
+    tables = {"calibration": bins(y, p), "residuals": thin(residual)}
+    if contract.task == "binary":
+        fpr, tpr, _ = roc_curve(y, p)
+        precision, recall, _ = precision_recall_curve(y, p)
+        tables["roc"] = thin(pd.DataFrame({"false_positive_rate": fpr, "true_positive_rate": tpr}))
+        tables["precision_recall"] = thin(pd.DataFrame({"recall": recall, "precision": precision}))
+        names = np.array([str(value) for value in contract.columns[contract.target].values or ()])
+        tables["confusion"] = pd.DataFrame({"actual": names[y.astype(int)], "predicted": names[(p >= threshold) * 1]})
+    return tables
+
+
+def main() -> None:
+    """Write `data/predictions.parquet`, `reports/metrics.json` and `reports/plots`. Raises InputError."""
+    params, contract = config.load(), schema.load()
+    train, test = record.read_parquet(split.TRAIN), record.read_parquet(split.TEST)
+    training = record.read_json(verdict.TRAINING)
+    fitted = artefact.load(verdict.MODEL, training["digest"])
+    predictions = predict(train, test, contract, params, fitted)
+    blocks = intervals.units(test, contract, params.gates.resample_by)
+    threshold = training["threshold"] if training["threshold"] is not None else float("nan")
+    actual = predictions["actual"].to_numpy()
+    report: dict[str, object] = {"rows": len(test), "units": len(np.unique(blocks))}
+    for name in ("predicted", *model.BASELINES[contract.task]):
+        found = losses(actual, predictions[name].to_numpy(), contract, params, threshold)
+        label = "model" if name == "predicted" else name
+        report[label] = metrics.summary(found, blocks, params.gates.confidence, params.evaluate.replicates)
+    record.write_parquet(predictions, verdict.PREDICTIONS)
+    record.write_json(METRICS, report)
+    for name, table in plots(predictions, blocks, contract, threshold).items():
+        text = record.rounded(table.to_dict("list"))
+        write_csv(PLOTS / f"{name}.csv", text)
+
+
+def write_csv(path: Path, columns: dict[str, list[object]]) -> None:
+    """Write equally long columns as CSV."""
+    import csv
+
+    def write(partial: Path) -> None:
+        with partial.open("w", encoding="utf-8", newline="") as stream:
+            rows = csv.writer(stream, lineterminator="\n")
+            rows.writerow(columns)
+            rows.writerows(zip(*columns.values(), strict=True))
+
+    record.write_atomically(path, write)

@@ -20,19 +20,18 @@ Model = TypeVar("Model", bound=BaseModel)
 Thresholds = dict[str, Any]
 PATH = Path("params.yaml")
 
-#: Blocks of `params.yaml` each stage reads, its upstream's included: a verdict's `params` hash covers these.
+#: Keys of `params.yaml` that each stage reads itself, as `dvc.yaml` lists them: a verdict's `params` hash covers
+#: these. What upstream stages read shows in the hashes of the files they wrote.
 STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "ingest": ("ingest",),
-    "validate": ("ingest", "validate"),
-    "split": ("seed", "ingest", "validate", "split"),
-    "pretrain": ("seed", "ingest", "validate", "split", "pretrain", "train", "gates.resample_by",
-                 "gates.pretrain"),
-    "train": ("seed", "ingest", "validate", "split", "pretrain", "train", "gates.resample_by",
-              "gates.pretrain"),
-    "evaluate": ("seed", "ingest", "validate", "split", "pretrain", "train", "evaluate",
-                 "gates.resample_by", "gates.pretrain", "gates.confidence"),
-    "posttrain": ("seed", "ingest", "validate", "split", "pretrain", "train", "evaluate", "posttrain",
-                  "gates"),
+    "validate": ("validate",),
+    "split": ("seed", "split"),
+    "pretrain": ("seed", "split", "pretrain", "train", "gates.resample_by", "gates.pretrain"),
+    "train": ("seed", "split", "train", "gates.resample_by", "gates.confidence"),
+    "evaluate": ("seed", "train", "evaluate", "gates.resample_by", "gates.confidence"),
+    "posttrain": (
+        "seed", "train", "evaluate", "posttrain", "gates.resample_by", "gates.confidence", "gates.posttrain",
+    ),
 }  # fmt: skip
 
 

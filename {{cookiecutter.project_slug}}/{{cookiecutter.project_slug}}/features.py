@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -23,13 +22,13 @@ def calendar(times: pd.DataFrame) -> pd.DataFrame:
     parts = {}
     for name in times.columns:
         parts[f"{name}_minute"] = times[name].dt.hour * 60.0 + times[name].dt.minute
-        parts[f"{name}_weekday"] = times[name].dt.dayofweek.astype("float64")
+        parts[f"{name}_weekday"] = times[name].dt.day_of_week.astype("float64")
     return pd.DataFrame(parts, index=times.index)
 
 
-def numbers(columns: pd.DataFrame) -> np.ndarray:
+def numbers(columns: pd.DataFrame) -> pd.DataFrame:
     """Numeric and boolean columns as float64, nulls as NaN; (n, k) in and out."""
-    return columns.to_numpy(dtype="float64", na_value=np.nan)
+    return columns.astype("float64")
 
 
 def transformer(contract: Schema, encoding: str) -> Any:
@@ -59,4 +58,5 @@ def transformer(contract: Schema, encoding: str) -> Any:
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
         dummies = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, sparse_output=False)
         steps.append(("category", codes if ordinal else dummies, category))
-    return ColumnTransformer(steps)
+    # Names survive, so that an estimator's arguments can speak of columns.
+    return ColumnTransformer(steps, verbose_feature_names_out=False).set_output(transform="pandas")

@@ -109,6 +109,11 @@ def load(path: Path, expected: str | None = None, features: Path = FEATURES) -> 
         ) from error
 
 
+def needed(path: Path) -> list[str]:
+    """Types in the file that skops does not trust by itself and this project does. Raises InputError."""
+    return _allowed(_read(path), str(path))
+
+
 def _digest(model: bytes, source: bytes) -> str:
     parts = (hashlib.sha256(part).digest() for part in (model, source))
     return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -77,7 +77,7 @@ def cross_validate(frame: pd.DataFrame, contract: schema.Schema, params: config.
         losses = metrics.regression(y, p)
     blocks = intervals.units(frame, contract, params.gates.resample_by)[held]
     if len(np.unique(blocks)) > 1:
-        result["metrics"] = metrics.summary(losses, blocks, params.gates.confidence, params.evaluate.replicates)
+        result["metrics"] = metrics.summary(losses, blocks, params.gates.confidence, intervals.REPLICATES)
     return result
 
 

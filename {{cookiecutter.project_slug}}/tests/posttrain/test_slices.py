@@ -1,0 +1,27 @@
+"""Gate `slices`: no part of the data is served worse than knowing nothing."""
+
+import pytest
+
+from {{ cookiecutter.project_slug }}.gates import metrics, slices
+
+
+@pytest.mark.gate("slices")
+def test_every_slice_is_served(gate, predictions, contract, params, blocks):
+    """Each slice's gain on the dummy is at least `floor`; slices of `required` columns must have enough rows.
+
+    Red when "at least the floor" is rejected at the gates' confidence after Benjamini and Hochberg; a slice in
+    which a gain lower by `harm` could not be seen is insufficient, which blocks for required columns alone.
+    """
+    floor, harm, required = gate.threshold("floor"), gate.threshold("harm"), gate.threshold("required")
+    y = predictions["actual"].to_numpy()
+    loss = {n: metrics.primary(contract.task, y, predictions[n].to_numpy()) for n in ("dummy", "predicted")}
+    gain = loss["dummy"] - loss["predicted"]
+    table = predictions[params.evaluate.slices]
+    for part in slices.judge(gain, blocks, table, floor, harm, params.gates.confidence):
+        blocked = part.verdict == "fail" or (part.verdict == "insufficient" and part.column in required)
+        value = part.found.value if part.found else float("nan")
+        reason = f"{part.name}: gain {value:.4g}, {part.verdict}"
+        reason += "; look at its rows, or widen the test set" if blocked else ""
+        gate.judge(not blocked, case=part.name, statistic=value, bound=part.found.high if part.found else None,
+                   threshold=floor, rows=part.rows, units=part.found.units if part.found else 1,
+                   detectable=part.found.detectable if part.found else None, reason=reason)  # fmt: skip

@@ -1,0 +1,115 @@
+"""The command table: `python -m <package> COMMAND`. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from .errors import GateClosed, InputError
+
+PACKAGE = Path(__file__).resolve().parent
+STAGES = {
+    "ingest": "snapshot the source's rows into data/raw.parquet",
+    "validate": "hold the rows against schema.yaml, quarantine what breaks it",
+    "split": "divide the valid rows into train and test",
+    "pretrain": "run the gates before training",
+    "train": "fit the model and tune its decision threshold",
+    "evaluate": "predict the test rows, write metrics and plots",
+    "posttrain": "run the gates after training",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog=f"python -m {PACKAGE.name}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in STAGES.items():
+        commands.add_parser(name, help=f"stage: {text}")
+    commands.add_parser("register", help="put this workspace's model into the registry, as challenger")
+    promote = commands.add_parser("promote", help="challenger against champion: move the alias (0) or refuse (3)")
+    promote.add_argument("--dry-run", action="store_true", help="judge, and move no champion")
+    promote.add_argument("--reset", metavar="REASON", help="no comparison: baselines alone decide; the reason is kept")
+    commands.add_parser("rollback", help="swap champion and previous")
+    lineage = commands.add_parser("lineage", help="where a version comes from")
+    lineage.add_argument("alias", nargs="?", default="champion", help="champion (default), challenger or previous")
+    lineage.add_argument("--json", action="store_true", help="as JSON")
+    return top
+
+
+def require_place() -> None:
+    """Raise InputError unless this is the code of the folder we stand in, under git, inside its environment."""
+    here = Path.cwd().resolve()
+    if not PACKAGE.is_relative_to(here):
+        raise InputError(f"this is the code of {PACKAGE.parent}, not of {here}: change into the project's folder")
+    if importlib.util.find_spec("pydantic") is None or importlib.util.find_spec("sklearn") is None:
+        raise InputError("not inside the project's environment: run `nox -s dev`, then `source .venv/bin/activate`")
+
+
+def register() -> int:
+    """Register this workspace's model and say which version it is."""
+    from . import config
+    from .registry import tracking, versions
+
+    with versions.exclusive():
+        version = versions.register(tracking.client(), config.load())
+    print(f"version {version.version}: digest {version.tags['digest']}")
+    return 0
+
+
+def rollback() -> int:
+    """Swap champion and previous."""
+    from .registry import tracking, versions
+
+    with versions.exclusive():
+        champion, previous = versions.rollback(tracking.client())
+    print(f"champion is version {champion} again; previous is version {previous}")
+    return 0
+
+
+def lineage(alias: str, as_json: bool) -> int:
+    """Print where a version comes from."""
+    from .registry import tracking, versions
+
+    facts = versions.lineage_of(tracking.client(), alias)
+    if as_json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        width = max(map(len, facts))
+        print("\n".join(f"{name:<{width}}  {value}" for name, value in facts.items()))
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out one command; its exit code."""
+    require_place()
+    from .registry.lineage import require_repository
+
+    require_repository()
+    if arguments.command in STAGES:
+        importlib.import_module(f".stages.{arguments.command}", __package__).main()
+        return 0
+    if arguments.command == "promote":
+        from .registry import promotion
+
+        return promotion.main(arguments.dry_run, arguments.reset)
+    if arguments.command == "lineage":
+        return lineage(arguments.alias, arguments.json)
+    return {"register": register, "rollback": rollback}[arguments.command]()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; bad input and closed gates become one line on stderr and exit code 1."""
+    arguments = parser().parse_args(argv)
+    try:
+        return run(arguments)
+    except (InputError, GateClosed) as error:
+        print(f"{arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

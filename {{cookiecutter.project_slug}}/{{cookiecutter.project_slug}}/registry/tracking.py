@@ -1,0 +1,188 @@
+"""The MLflow store: SQLite in `.mlflow` by default, any server by MLFLOW_TRACKING_URI.
+
+Nothing that a stage writes depends on it. A training that really ran is journalled here; if the store cannot
+be reached, that is one line of warning, and `register` completes what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import config, record
+from ..errors import InputError
+from ..gates import verdict
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+NAME = Path(__file__).resolve().parents[1].name
+#: Set before MLflow is imported, unless the user did: no logs, no progress bars, no telemetry, seconds not minutes.
+SETTINGS = {
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+}
+
+
+def project_root() -> Path:
+    """The folder whose store is used: this one, or for `dvc exp run --temp` and `--queue` the one they copy."""
+    here = Path.cwd().resolve()
+    parts = here.as_posix().split("/.dvc/tmp/exps/")
+    return Path(parts[0]) if len(parts) > 1 else here
+
+
+def store() -> Path:
+    """The folder of the default store."""
+    return project_root() / ".mlflow"
+
+
+def uri(database: Path) -> str:
+    """The SQLAlchemy address of a SQLite file; it decodes percent signs and cuts at a question mark."""
+    return "sqlite:///" + str(database).replace("%", "%25").replace("?", "%3F")
+
+
+def client() -> MlflowClient:
+    """A client of the store, which is created on first use. Raises InputError when it cannot be reached."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        from mlflow.tracking import MlflowClient
+
+        if server:
+            return MlflowClient(server)
+        database = store() / "mlflow.db"
+        create(database)
+        refuse_locked(database)
+        found = MlflowClient(uri(database))
+        settle(found, database)
+        return found
+    except InputError:
+        raise
+    except Exception as error:  # SQLAlchemy, alembic, drivers and MLflow each raise their own kind
+        raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> InputError:
+    """The line for a store that does not answer."""
+    where = os.environ.get("MLFLOW_TRACKING_URI") or str(store() / "mlflow.db")
+    said = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return InputError(f"MLflow store {where} cannot be used: {said}; start it, or unset MLFLOW_TRACKING_URI")
+
+
+def create(database: Path) -> None:
+    """Create the SQLite store once, beside its place and under a lock.
+
+    Two first openings break its migrations, and so does a kill in the middle of one: the file appears whole.
+    """
+    if database.exists():
+        return
+    from filelock import FileLock
+    from mlflow.tracking import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database}.lock", timeout=120):
+        if database.exists():
+            return
+        partial = database.with_name("partial.db")
+        for leftover in (partial, partial.with_name("partial.db-journal")):
+            leftover.unlink(missing_ok=True)
+        MlflowClient(uri(partial)).search_experiments(max_results=1)
+        os.replace(partial, database)
+
+
+def refuse_locked(database: Path) -> None:
+    """Raise InputError when another process holds the store: MLflow itself would wait 20 s for each statement."""
+    try:
+        address = f"{database.as_uri()}?mode=rw"
+        with closing(sqlite3.connect(address, uri=True, timeout=3, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise InputError(f"MLflow store {database} cannot be written: {error}; end the process that holds it,"
+                         " or check the folder's permissions") from error  # fmt: skip
+
+
+def settle(found: MlflowClient, database: Path) -> None:
+    """Point the store's artefact paths to where the store lies now: MLflow keeps them absolute."""
+    here = (database.parent / "artifacts").as_uri()
+    experiment = found.get_experiment_by_name(NAME)
+    if experiment is None or experiment.artifact_location == here:
+        return
+    old = experiment.artifact_location
+    with closing(sqlite3.connect(database, timeout=3)) as connection, connection:
+        connection.execute(
+            "update experiments set artifact_location = ? where artifact_location = ?", (here, old)
+        )
+        connection.execute(
+            "update runs set artifact_uri = ? || substr(artifact_uri, ?) where substr(artifact_uri, 1, ?) = ?",
+            (here, len(old) + 1, len(old) + 1, old + "/"),
+        )
+
+
+def experiment_id(found: MlflowClient) -> str:
+    """The project's experiment, created when missing."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = found.get_experiment_by_name(NAME)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    here = None if os.environ.get("MLFLOW_TRACKING_URI") else (store() / "artifacts").as_uri()
+    try:
+        return str(found.create_experiment(NAME, artifact_location=here))
+    except MlflowException as error:
+        experiment = found.get_experiment_by_name(NAME)  # another process was first
+        if experiment is None:
+            raise unreachable(error) from error
+        return str(experiment.experiment_id)
+
+
+def training_id(params: config.Params, training: dict[str, Any]) -> str:
+    """What names a training, whenever and wherever it ran: its data, its parameters and the model they gave."""
+    data = record.file_sha256(verdict.JUDGED["pretrain"][0])
+    return record.value_sha256([data, config.stage_params(params, "train"), training["digest"]])
+
+
+def training_run(found: MlflowClient, params: config.Params, training: dict[str, Any]) -> str:
+    """The id of the finished run of this training, logged now if there is none."""
+    experiment, identity = experiment_id(found), training_id(params, training)
+    query = f"tags.training = '{identity}' and attributes.status = 'FINISHED'"
+    runs = found.search_runs([experiment], filter_string=query, max_results=1)
+    if runs:
+        return str(runs[0].info.run_id)
+    run = found.create_run(experiment, tags={"training": identity, "digest": training["digest"]})
+    run_id = str(run.info.run_id)
+    for key, value in flat(params.model_dump(mode="json", by_alias=True)).items():
+        found.log_param(run_id, key, value[:500])
+    for name, metric in training["inner_folds"].get("metrics", {}).items():
+        found.log_metric(run_id, f"inner_{name}", metric["value"])
+    found.set_terminated(run_id)
+    return run_id
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested mapping by dotted key; names that MLflow does not admit lose those characters."""
+    found: dict[str, str] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            found |= flat(value, f"{name}.")
+        else:
+            found["".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)] = str(value)
+    return found
+
+
+def journal(params: config.Params, training: dict[str, Any]) -> None:
+    """Log a training that ran; on any failure say so in one line and go on, since nothing depends on it."""
+    try:
+        training_run(client(), params, training)
+    except Exception as error:  # the journal must never fail a training
+        said = str(error) if isinstance(error, InputError) else str(unreachable(error))
+        print(f"warning: this training is not journalled: {said}", file=sys.stderr)

@@ -1,0 +1,178 @@
+"""Versions of the model in MLflow's registry: put one in, find one, read one, move an alias."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import config, record, schema
+from ..errors import InputError
+from ..gates import verdict
+from . import artefact, lineage, tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+ALIASES = ("challenger", "champion", "previous")
+KEYS = "train_keys.parquet"
+
+
+@contextlib.contextmanager
+def exclusive() -> Iterator[None]:
+    """One registration or promotion of this project at a time on this machine. Raises InputError after a wait."""
+    from filelock import FileLock, Timeout
+
+    tracking.store().mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(str(tracking.store() / "registry.lock"), timeout=60):
+            yield
+    except Timeout:
+        raise InputError("another register, promote or rollback is running here: wait for it to end") from None
+    except OSError as error:
+        raise InputError(f"cannot write {tracking.store()}: {error.strerror}; check the folder") from error
+
+
+def aliases(client: MlflowClient) -> dict[str, str]:
+    """Version number by alias; empty while nothing is registered."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return {name: str(version) for name, version in client.get_registered_model(tracking.NAME).aliases.items()}
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise tracking.unreachable(error) from error
+
+
+def by_alias(client: MlflowClient, alias: str) -> ModelVersion | None:
+    """The version an alias points to, or None."""
+    number = aliases(client).get(alias)
+    return client.get_model_version(tracking.NAME, number) if number else None
+
+
+def by_digest(client: MlflowClient, digest: str) -> ModelVersion | None:
+    """The version that holds this model, or None."""
+    found = client.search_model_versions(f"name = '{tracking.NAME}' and tags.digest = '{digest}'")
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def write_bundle(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
+    """All that a version carries: model in MLflow's format, code, contract, parameters, pipeline, reports, keys.
+
+    MLmodel is written by MLflow's own class rather than by `save_model`, which would dump the model anew.
+    """
+    import sklearn
+    from mlflow.models import Model
+
+    shutil.copy(verdict.MODEL, folder / "model.skops")
+    for name in ("params.yaml", "schema.yaml", "dvc.lock"):
+        shutil.copy(name, folder)
+    shutil.copy(verdict.TRAINING, folder)
+    shutil.copy("requirements-serve.lock", folder / "requirements.txt")
+    shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns("promotion.json"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(verdict.PACKAGE, folder / "code" / verdict.PACKAGE.name, ignore=ignored)
+    record.write_parquet(train_keys, folder / KEYS)
+    record.write_json(folder / "lineage.json", facts)
+    version = platform.python_version()
+    (folder / "python_env.yaml").write_text(
+        f"python: {version}\nbuild_dependencies: []\ndependencies: [-r requirements.txt]\n", encoding="utf-8"
+    )
+    meta = Model()
+    trusted = sorted({*artefact.TRUSTED, *artefact.needed(verdict.MODEL)})
+    meta.add_flavor("sklearn", pickled_model="model.skops", sklearn_version=sklearn.__version__,
+                    serialization_format="skops", code="code", skops_trusted_types=trusted)  # fmt: skip
+    meta.add_flavor("python_function", loader_module="mlflow.sklearn", model_path="model.skops",
+                    predict_fn="predict_proba" if facts["task"] == "binary" else "predict", code="code",
+                    python_version=version, env={"virtualenv": "python_env.yaml"})  # fmt: skip
+    meta.save(folder / "MLmodel")
+
+
+def register(client: MlflowClient, params: config.Params) -> ModelVersion:
+    """The version of this workspace's model, created if there is none, with `challenger` pointing to it.
+
+    Raises GateClosed when a verdict does not stand, InputError when lineage would be incomplete.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for stage in verdict.JUDGED:
+        verdict.require(stage, params)
+    lineage.require_lock()
+    training = record.read_json(verdict.TRAINING)
+    version = by_digest(client, training["digest"])
+    if version is None:
+        lineage.require_committed()
+        version = create(client, params, training)
+    try:
+        client.set_registered_model_alias(tracking.NAME, "challenger", str(version.version))
+    except MlflowException as error:
+        raise tracking.unreachable(error) from error
+    return version
+
+
+def create(client: MlflowClient, params: config.Params, training: dict[str, Any]) -> ModelVersion:
+    """A new version: its bundle first, its row in the registry last, so that nothing half-made can be found."""
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    from ..stages import split
+
+    contract = schema.load()
+    train = record.read_parquet(split.TRAIN)
+    latest = str(train[contract.time].max()) if contract.time else ""
+    facts = {**lineage.workspace(params), "task": contract.task, "train_until": latest}
+    keys = pd.DataFrame({"key": split.row_keys(train, contract)})
+    try:
+        run_id = tracking.training_run(client, params, training)
+        with tempfile.TemporaryDirectory() as folder:
+            write_bundle(Path(folder), facts, keys)
+            client.log_artifacts(run_id, folder, "model")
+        with contextlib.suppress(MlflowException):  # it is there already
+            client.create_registered_model(tracking.NAME)
+        return client.create_model_version(
+            tracking.NAME, source=f"runs:/{run_id}/model", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
+        )
+    except MlflowException as error:
+        raise tracking.unreachable(error) from error
+
+
+@contextlib.contextmanager
+def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
+    """The version's files, digest checked, in a folder that lives as long as the context."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = Path(client.download_artifacts(str(version.run_id), "model", folder))
+        except Exception as error:  # each artefact store raises its own kind
+            raise tracking.unreachable(error) from error
+        if not (path / "model.skops").is_file():
+            raise InputError(f"version {version.version} has no model file in the store: restore the store's files")
+        features = path / "code" / verdict.PACKAGE.name / "features.py"
+        if artefact.digest(path / "model.skops", features) != version.tags["digest"]:
+            raise InputError(f"version {version.version} is not the model that was registered (digest differs):"
+                             " restore the store's files, or roll back")  # fmt: skip
+        yield path
+
+
+def rollback(client: MlflowClient) -> tuple[str, str]:
+    """Swap champion and previous; the new champion's and the new previous' numbers. Raises InputError."""
+    found = aliases(client)
+    if "previous" not in found or "champion" not in found:
+        raise InputError("there is no previous champion to roll back to: promote a second version first")
+    client.set_registered_model_alias(tracking.NAME, "champion", found["previous"])
+    client.set_registered_model_alias(tracking.NAME, "previous", found["champion"])
+    return found["previous"], found["champion"]
+
+
+def lineage_of(client: MlflowClient, alias: str) -> dict[str, Any]:
+    """Version, run, and every fact that was recorded with the version `alias` points to. Raises InputError."""
+    version = by_alias(client, alias)
+    if version is None:
+        raise InputError(f"no version has the alias {alias}: run `promote` (or `register` for challenger)")
+    return {"model": tracking.NAME, "alias": alias, "version": str(version.version), "run_id": version.run_id,
+            **dict(sorted(version.tags.items()))}  # fmt: skip

@@ -1,0 +1,177 @@
+"""Everything that CI runs, by name. One environment, `.venv`, made from the lock, serves every session."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "unit"]
+
+ROOT = Path(__file__).parent
+PACKAGE = "{{ cookiecutter.project_slug }}"
+BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+LOCKS = {"requirements.lock": ("--group", "pipeline", "--group", "dev"), "requirements-serve.lock": ()}
+
+
+def uv() -> str:
+    """Where uv is: beside nox, or on the PATH."""
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except ImportError:
+        return shutil.which("uv") or "uv"
+
+
+def environment() -> dict[str, str | None]:
+    """The variables that put `.venv` first; bytecode is written, since importing without it takes twice as long."""
+    path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
+    return {
+        "PATH": path,
+        "VIRTUAL_ENV": str(ROOT / ".venv"),
+        "PYTHONDONTWRITEBYTECODE": None,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def install(session: nox.Session) -> None:
+    """Bring `.venv` to what the lock says, hashes required."""
+    with_uv = {"VIRTUAL_ENV": str(ROOT / ".venv"), "UV_NO_PROGRESS": "1"}
+    session.run(uv(), "venv", "-q", "--allow-existing", "--python", sys.executable, ".venv", external=True, env=with_uv)
+    session.run(uv(), "pip", "sync", "-q", "--require-hashes", "requirements.lock", external=True, env=with_uv)
+
+
+def inside(session: nox.Session, *command: str, codes: tuple[int, ...] = (0,)) -> None:
+    """Run a command of `.venv`."""
+    program = shutil.which(command[0], path=str(BIN))
+    if program is None:
+        session.error(f"{command[0]} is not in .venv: add it to pyproject.toml and run nox -s lock")
+    session.run(program, *command[1:], external=True, env=environment(), success_codes=list(codes))
+
+
+@nox.session
+def dev(session: nox.Session) -> None:
+    """Make the environment `.venv` from requirements.lock."""
+    install(session)
+    session.log("enter it with: source .venv/bin/activate")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Resolve pyproject.toml anew into both locks: hashes, every platform, no address."""
+    for name, groups in LOCKS.items():
+        constraint = () if groups else ("-c", "requirements.lock")
+        session.run(uv(), "pip", "compile", "-q", "pyproject.toml", *groups, *constraint, "--universal",
+                    "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
+                    "--no-emit-index-url", "-o", name, *session.posargs, external=True)  # fmt: skip
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Hold style and formatting, by the same hooks that run before a commit."""
+    install(session)
+    inside(session, "pre-commit", "run", "--all-files", "--show-diff-on-failure")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the package's types, strictly."""
+    install(session)
+    inside(session, "mypy")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Run the unit tests."""
+    install(session)
+    inside(session, "pytest", *session.posargs)
+
+
+@nox.session
+def pretrain(session: nox.Session) -> None:
+    """Run the pipeline as far as the gates before training."""
+    install(session)
+    inside(session, "dvc", "repro", "pretrain")
+
+
+@nox.session
+def repro(session: nox.Session) -> None:
+    """Run the whole pipeline."""
+    install(session)
+    inside(session, "dvc", "repro", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Break a copy in every known way and show which gate closes."""
+    install(session)
+    inside(session, "python", "tests/faults/run.py", *session.posargs)
+
+
+@nox.session
+def promote(session: nox.Session) -> None:
+    """Register this workspace's model and judge it; the decision is in reports/promotion.json."""
+    install(session)
+    inside(session, "python", "-m", PACKAGE, "promote", *session.posargs, codes=(0, 3))
+
+
+@nox.session
+def remote(session: nox.Session) -> None:
+    """Make infra/dvc.config the configuration of DVC."""
+    shutil.copyfile("infra/dvc.config", ".dvc/config")
+    session.log("now: git commit .dvc/config, then dvc push")
+
+
+@nox.session
+def start(session: nox.Session) -> None:
+    """From a fresh folder to a first champion: environment, git, pipeline, promotion."""
+    seconds: dict[str, float] = {}
+    for name, step in {
+        "environment": install,
+        "repository": repository,
+        "pipeline": lambda s: inside(s, "dvc", "repro"),
+        "record": record,
+        "promotion": lambda s: inside(s, "python", "-m", PACKAGE, "promote", codes=(0, 3)),
+    }.items():
+        began = time.monotonic()
+        step(session)
+        seconds[name] = time.monotonic() - began
+    print("\ngates")
+    for stage in ("validate", "pretrain", "posttrain"):
+        for gate in json.loads(Path(f"reports/{stage}.json").read_text(encoding="utf-8"))["gates"]:
+            print(f"  {gate['verdict']:<5} {stage:<10} {gate['gate']:<15} {gate['reason']}")
+    print("\nchampion", flush=True)
+    inside(session, "python", "-m", PACKAGE, "lineage", "champion")
+    print("\nseconds: " + ", ".join(f"{name} {spent:.0f}" for name, spent in seconds.items()))
+    print("next:    source .venv/bin/activate, change params.yaml, dvc repro, nox -s promote; all in README.md")
+
+
+def repository(session: nox.Session) -> None:
+    """A git repository with a first commit, where there is none yet."""
+    if not Path(".git").exists():
+        session.run("git", "init", "-q", external=True)
+    if session.run("git", "rev-parse", "-q", "--verify", "HEAD", external=True, silent=True, success_codes=[0, 1]):
+        return
+    commit(session, "Start from the template", ".")
+
+
+def record(session: nox.Session) -> None:
+    """Commit what the first run wrote, where it wrote something new."""
+    if session.run("git", "status", "--porcelain", "dvc.lock", "reports", external=True, silent=True):
+        commit(session, "Record the first run", "dvc.lock", "reports")
+
+
+def commit(session: nox.Session, message: str, *paths: str) -> None:
+    """Commit paths, under a name that says so where git knows no author."""
+    known = session.run("git", "config", "user.email", external=True, silent=True, success_codes=[0, 1])
+    author = () if known else ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost")
+    session.run("git", "add", *paths, external=True)
+    session.run("git", *author, "commit", "-q", "-m", message, "--", *paths, external=True)

@@ -38,7 +38,7 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
 class Block(BaseModel):
     """A part of `params.yaml` that admits no key it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Ingest(Block):
@@ -50,6 +50,8 @@ class Ingest(Block):
 
     @model_validator(mode="after")
     def _ordered(self) -> Ingest:
+        if any(bound is not None and bound.tzinfo for bound in (self.start, self.end)):
+            raise ValueError("start and end are written without a time zone, as \"2013-01-31\"")
         if self.start and self.end and self.start >= self.end:
             raise ValueError("start must lie before end")
         return self

@@ -49,7 +49,8 @@ def transformer(contract: Schema, encoding: str) -> Any:
     steps: list[tuple[str, Any, list[str]]] = []
     if times:
         dates = FunctionTransformer(calendar)
-        steps.append(("calendar", dates if ordinal else make_pipeline(dates, StandardScaler()), times))
+        scaled = make_pipeline(dates, SimpleImputer(keep_empty_features=True), StandardScaler())
+        steps.append(("calendar", dates if ordinal else scaled, times))
     if number:
         plain = FunctionTransformer(numbers)
         linear = make_pipeline(plain, SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())

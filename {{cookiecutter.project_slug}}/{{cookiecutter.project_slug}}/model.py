@@ -41,8 +41,10 @@ def estimator(path: str, arguments: dict[str, Any], seed: int) -> Any:
         raise InputError(f"train.estimator: {path} cannot be imported ({error}); mend params.yaml") from error
     try:
         made = found(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"train.arguments: {path} refuses them: {error}") from error
+    if not (hasattr(made, "fit") and hasattr(made, "get_params")):
+        raise InputError(f"train.estimator: {path} is no scikit-learn estimator; mend params.yaml")
     if "random_state" not in arguments and "random_state" in made.get_params():
         made.set_params(random_state=seed)
     return made

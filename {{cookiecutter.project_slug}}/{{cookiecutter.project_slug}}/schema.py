@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .config import read_yaml
 
@@ -32,6 +32,11 @@ class Column(BaseModel):
     min: float | None = None
     max: float | None = None
     values: list[Any] | None = None
+
+    @field_validator("values")
+    @classmethod
+    def _as_text(cls, values: list[Any] | None, info: ValidationInfo) -> list[Any] | None:
+        return [str(value) for value in values] if values and info.data.get("type") == "category" else values
 
 
 class Schema(BaseModel):

@@ -34,11 +34,6 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def append(path: Path, text: str) -> None:
-    """Add lines to the end of a file."""
-    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
-
-
 def settings(root: Path, name: str, change: Callable[[dict], None]) -> None:
     """Change a YAML file as a mapping."""
     path = root / name
@@ -118,9 +113,12 @@ def freeze_learning(root: Path) -> None:
 
 
 def overconfident(root: Path) -> None:
-    """Answer with decisions where probabilities are asked for."""
-    append(root / PACKAGE / "model.py", "\n\n_predict = predict\n\n\ndef predict(pipeline, frame, contract):\n"
-           '    """Decisions."""\n    return (_predict(pipeline, frame, contract) > 0.3).astype(float)\n')  # fmt: skip
+    """Grow one tree until every training row is certain."""
+
+    def change(tree: dict) -> None:
+        tree["train"] |= {"estimator": "sklearn.tree.DecisionTreeClassifier", "arguments": {}}
+
+    settings(root, "params.yaml", change)
 
 
 def stop_early(root: Path) -> None:
@@ -136,10 +134,9 @@ def break_slice(root: Path) -> None:
     """Override one slice's answers with a constant that used to be right."""
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     name = params["evaluate"]["slices"][0]
-    append(root / PACKAGE / "model.py", "\n\n_predict = predict\n\n\ndef predict(pipeline, frame, contract):\n"
-           f'    """Override."""\n    column = frame["{name}"].astype("str")\n'
-           "    answers = _predict(pipeline, frame, contract)\n"
-           "    answers[(column == column.iloc[0]).to_numpy()] = 0.55\n    return answers\n")  # fmt: skip
+    line = '    frame["predicted"] = model.predict(fitted, test, contract)\n'
+    override = f'    first = frame["{name}"] == frame["{name}"].iloc[0]\n    frame.loc[first, "predicted"] = 0.55\n'
+    edit(root / PACKAGE / "stages/evaluate.py", line, line + override)
 
 
 def wrong_direction(root: Path) -> None:
@@ -176,7 +173,7 @@ FAULTS = (
     Fault("test rows in training", "the mask was lost in a refactoring", "split_leak", train_on_everything),
     Fault("an outcome as a feature", "its role was deleted from schema.yaml", "target_leak", admit_outcome),
     Fault("nothing is learned", "a debugging learning rate was left in", "smoke_train", freeze_learning),
-    Fault("over-confident answers", "decisions instead of probabilities", "threshold", overconfident),
+    Fault("over-confident answers", "an unpruned tree, certain of every answer", "threshold", overconfident),
     Fault("worse than linear", "a trial run's settings were shipped", "baseline", stop_early),
     Fault("one slice is broken", "a hard-coded override", "slices", break_slice),
     Fault("wrong direction", "the effect has the wrong sign", "behaviour", wrong_direction),

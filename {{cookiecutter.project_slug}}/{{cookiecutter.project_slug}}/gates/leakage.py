@@ -65,7 +65,9 @@ def single_feature_strength(frame: pd.DataFrame, contract: Schema, blocks: np.nd
             score = target_means(values.astype("str").fillna("(null)"), y, fit)
             scores = [(score[~fit], y[~fit])]
         else:
-            number = values.astype("float64" if contract.columns[name].type != "datetime" else "int64").to_numpy()
+            if contract.columns[name].type == "datetime":
+                values = (values - values.min()).dt.total_seconds()
+            number = values.astype("float64").to_numpy()
             scores = [(np.isnan(number).astype(float), y)]
             scores.append((number[~np.isnan(number)], y[~np.isnan(number)]))
         strength[name] = max(separation(answer, score) for score, answer in scores)

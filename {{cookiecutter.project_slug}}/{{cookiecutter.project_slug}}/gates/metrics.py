@@ -20,13 +20,15 @@ HIGHER_IS_BETTER = frozenset({"auc", "accuracy"})
 
 def brier(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Squared error of the predicted probability, per row; y in {0, 1}, both of shape (n,)."""
-    return (p - y) ** 2
+    loss: np.ndarray = (p - y) ** 2
+    return loss
 
 
 def log_loss(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Negative log-likelihood in nats, per row; probabilities are kept 1e-15 away from 0 and 1."""
     q = np.clip(p, 1e-15, 1 - 1e-15)
-    return -(y * np.log(q) + (1 - y) * np.log1p(-q))
+    loss: np.ndarray = -(y * np.log(q) + (1 - y) * np.log1p(-q))
+    return loss
 
 
 def auc(y: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -92,6 +94,6 @@ def tuned_threshold(y: np.ndarray, p: np.ndarray, false_positive: float, false_n
     cuts = np.flatnonzero(last_of_ties)
     best = cuts[int(np.argmax(gain[cuts]))]
     if gain[best] <= 0:
-        return 1.0
+        return 1.01  # above every probability, 1.0 included: "yes" never pays
     below = sorted_p[best + 1] if best + 1 < len(p) else 0.0
     return float((sorted_p[best] + below) / 2)

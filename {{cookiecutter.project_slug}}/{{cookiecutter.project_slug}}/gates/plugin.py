@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESULTS = pytest.StashKey[list[dict[str, Any]]]()
+COLLECTED = pytest.StashKey[list[pytest.Item]]()
 EVIDENCE = pytest.StashKey["Gate"]()
 
 
@@ -27,6 +28,7 @@ class Gate:
     """What one gate was told to hold and what it found."""
 
     def __init__(self, name: str, thresholds: config.Thresholds) -> None:
+        """A gate by name, with its thresholds, none read yet."""
         self.name = name
         self.thresholds = thresholds
         self.read: set[str] = set()
@@ -67,15 +69,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark and an empty list of results."""
+    """Register the mark and empty lists of tests and results."""
     config.addinivalue_line("markers", "gate(name): this test is the gate that params.yaml declares by that name")
     config.stash[RESULTS] = []
+    config.stash[COLLECTED] = []
 
 
 def gate_name(item: pytest.Item) -> str | None:
     """The name in the item's gate mark, or None when it has none."""
     mark = item.get_closest_marker("gate")
     return str(mark.args[0]) if mark and mark.args else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Remember every test that was found, whoever takes it out of the list afterwards."""
+    item.config.stash[COLLECTED].append(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Keep why a file could not be imported."""
+    report: pytest.CollectReport = yield  # type: ignore[assignment]  # the hook yields its inner result
+    if report.failed:
+        said = {"test": report.nodeid, "gate": None, "phase": "collect", "outcome": "failed"}
+        collector.config.stash[RESULTS].append({**said, "reason": str(report.longrepr), "cases": []})
+    return report  # type: ignore[return-value]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,7 +110,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Keep every phase's outcome of every test; `gates.run` decides what they add up to."""
-    report: pytest.TestReport = yield  # type: ignore[assignment, misc]  # the hook yields its inner result
+    report: pytest.TestReport = yield  # type: ignore[assignment]  # the hook yields its inner result
     reason = str(report.longrepr) if report.failed else ""
     if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2]
@@ -106,8 +124,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what was seen."""
+    """Write what was seen, and which tests of a gate were found but never ran."""
     results = session.config.stash[RESULTS]
+    seen = {result["test"] for result in results}
+    for item in session.config.stash[COLLECTED]:
+        if item.nodeid not in seen:
+            results.append({"test": item.nodeid, "gate": gate_name(item), "phase": "collect", "outcome": "deselected",
+                            "reason": f"{item.nodeid} was found and did not run", "cases": []})  # fmt: skip
     text = json.dumps(record.rounded(results), ensure_ascii=False)
     session.config.getoption("--gate-results").write_text(text, encoding="utf-8")
 
@@ -116,8 +139,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def gate(request: pytest.FixtureRequest, params: config.Params) -> Gate:
     """The gate that this test is."""
     name = gate_name(request.node)
+    if name is None:
+        pytest.fail("a test that takes the fixture `gate` needs @pytest.mark.gate(NAME)", pytrace=False)
     stage = request.config.getoption("--gate-stage")
-    found = Gate(str(name), getattr(params.gates, stage).get(name, {}))
+    found = Gate(name, getattr(params.gates, stage).get(name, {}))
     request.node.stash[EVIDENCE] = found
     return found
 

@@ -85,7 +85,7 @@ def judge(names: set[str], results: list[Result], exit_code: int, output: str) -
     unmarked = [r for r in results if r["gate"] is None and r["outcome"] == "failed"]
     if unmarked:
         gates.append(red(unmarked[0]["test"], "fail", first_line(unmarked)))
-    elif exit_code and all(gate["verdict"] == "pass" for gate in gates):
+    elif exit_code and (exit_code > 1 or all(gate["verdict"] == "pass" for gate in gates)):
         last = [line for line in output.splitlines() if line.strip()]
         gates.append(red("pytest", "fail", f"exit code {exit_code}: {last[-1] if last else 'no output'}"))
     return gates

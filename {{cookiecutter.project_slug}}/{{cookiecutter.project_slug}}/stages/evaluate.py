@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import config, model, record, schema
+from ..errors import InputError
 from ..gates import intervals, metrics, verdict
 from ..registry import artefact
 from . import split
@@ -25,6 +26,9 @@ def predict(train: pd.DataFrame, test: pd.DataFrame, contract: schema.Schema, pa
             ) -> pd.DataFrame:  # fmt: skip
     """One row per test row: key, time, slices, `actual`, `predicted`, and each baseline's prediction."""
     kept = dict.fromkeys([*contract.key, *filter(None, [contract.time, contract.group]), *params.evaluate.slices])
+    absent = [name for name in kept if name not in test]
+    if absent:
+        raise InputError(f"evaluate.slices: {', '.join(absent)} is no column of the test rows: mend params.yaml")
     frame = test[list(kept)].copy()
     frame["actual"] = contract.encode_target(test[contract.target]).to_numpy()
     frame["predicted"] = model.predict(fitted, test, contract)

@@ -13,9 +13,10 @@ REPORT = Path("reports/ingest.json")
 
 def source_files(source: str, root: Path = Path()) -> list[Path]:
     """The files that a path or glob names, sorted. Raises InputError for none, or an empty one."""
-    files = sorted(path for path in root.glob(source) if path.is_file()) if source else []
-    if Path(source).is_absolute():
-        files = sorted(path for path in Path("/").glob(source.lstrip("/")) if path.is_file())
+    pattern = Path(source)
+    if pattern.is_absolute():
+        root, pattern = Path(pattern.anchor), pattern.relative_to(pattern.anchor)
+    files = sorted(path for path in root.glob(str(pattern)) if path.is_file())
     if not files:
         raise InputError(f"ingest.source: no file matches {source}; mend it in params.yaml")
     for path in files:
@@ -68,10 +69,10 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
     try:
         columns = [row[0] for row in connection.execute(f"DESCRIBE {query}").fetchall()]
         if params.start or params.end:
-            if contract.time in columns:
-                query += f" WHERE {window(params, contract)}"
-            else:
+            condition = window(params, contract)
+            if contract.time not in columns:
                 raise InputError(f"column {contract.time} is missing from {params.source}: it is the time column")
+            query += f" WHERE {condition}"
         copy = "COPY ({}) TO {} (FORMAT parquet, COMPRESSION zstd)"
         record.write_atomically(out, lambda partial: connection.execute(copy.format(query, quoted(str(partial)))))
         counted = connection.execute(f"SELECT count(*) FROM read_parquet({quoted(str(out))})").fetchone()

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .. import config, record, schema
 from ..errors import InputError
 from . import validate
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 TRAIN = Path("data/train.parquet")
@@ -35,17 +36,20 @@ def shares(frame: pd.DataFrame, columns: list[str], seed: int) -> np.ndarray:
     """A number in [0, 1) for each row, shape (n,), that depends on `columns` of that row and on the seed alone."""
     import pandas as pd
 
-    hashed = pd.util.hash_pandas_object(frame[columns], index=False, hash_key=f"{seed % 10**16:016d}")
+    rows = pd.util.hash_pandas_object(frame[columns], index=False).to_numpy()
+    # pandas' own hash_key is ignored for numbers: the seed is mixed in by a second round.
+    hashed = pd.util.hash_array(rows ^ pd.util.hash_array(np.array([seed % 2**64], dtype="uint64")))
     # The low bits of the hash are as mixed as the high ones; 53 of them fit a float exactly.
-    return (hashed.to_numpy() >> 11).astype("float64") / float(1 << 53)
+    return (hashed >> 11).astype("float64") / float(1 << 53)
 
 
 def last_days(times: pd.Series, days: int) -> pd.Series:
     """True for rows of the last `days` calendar days that occur in `times`."""
-    day = times.dt.normalize()
     import pandas as pd
 
-    return day > day.max() - pd.Timedelta(days=days)
+    day = times.dt.normalize()
+    late: pd.Series = day > day.max() - pd.Timedelta(days=days)
+    return late
 
 
 def stratified(frame: pd.DataFrame, contract: schema.Schema, draw: np.ndarray, share: float) -> pd.Series:

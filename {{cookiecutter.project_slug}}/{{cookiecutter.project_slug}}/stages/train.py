@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import config, model, record, schema
+from ..errors import InputError
 from ..gates import intervals, metrics, verdict
 from ..registry import artefact, tracking
 from . import split
@@ -50,7 +51,12 @@ def folds(frame: pd.DataFrame, contract: schema.Schema, params: config.Params
 def out_of_fold(frame: pd.DataFrame, contract: schema.Schema, params: config.Params) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the rows some fold held out, and their predictions; both of shape (m,)."""
     held, predicted = [], []
-    for fitted, out in folds(frame, contract, params):
+    try:
+        pairs = list(folds(frame, contract, params))
+    except ValueError as error:
+        raise InputError(f"train.folds: {params.train.folds} folds cannot be made of the {len(frame)} training rows:"
+                         f" {error}") from error  # fmt: skip
+    for fitted, out in pairs:
         if contract.encode_target(frame[contract.target].iloc[fitted]).nunique() < 2:
             continue
         pipeline = model.build(params.train, contract, params.seed)

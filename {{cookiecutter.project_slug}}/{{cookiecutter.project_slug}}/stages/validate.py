@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
 from . import ingest
@@ -28,7 +30,7 @@ def cast(values: pd.Series, column: schema.Column) -> pd.Series:
     """`values` (length n) as the declared type, null where a value has another type.
 
     Integers and booleans that may be null become float64, as scikit-learn reads them; datetimes must carry
-    no time zone, since mixing zones shifts rows between days.
+    no time zone, since mixing zones shifts rows between days; infinity is no number an estimator takes.
     """
     import pandas as pd
 
@@ -41,15 +43,16 @@ def cast(values: pd.Series, column: schema.Column) -> pd.Series:
             return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us]")
         text = values if pd.api.types.is_datetime64_any_dtype(values) else values.astype("str")
         naive = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)
-        zoned = text.astype("str").str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True, na=False)
+        zoned = text.astype("str").str.contains(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$", regex=True, na=False)
         return naive.dt.tz_localize(None).astype("datetime64[us]").mask(zoned)
     if column.type == "bool" and not pd.api.types.is_bool_dtype(values):
         words = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
         return values.astype("str").str.lower().map(words).astype("float64")
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    if column.type == "int":
-        numbers = numbers.where(numbers % 1 == 0)
-    return numbers
+    numbers = pd.to_numeric(values, errors="coerce")
+    if column.type == "int" and not column.nullable and pd.api.types.is_signed_integer_dtype(numbers.dtype):
+        return numbers.astype("int64")  # float64 would merge keys above 2**53
+    numbers = numbers.astype("float64")
+    return numbers.where(numbers % 1 == 0 if column.type == "int" else np.isfinite(numbers))
 
 
 def broken_structure(raw: pd.DataFrame, typed: pd.DataFrame, contract: schema.Schema) -> list[str]:
@@ -75,8 +78,7 @@ def table_rules(contract: schema.Schema) -> pa.DataFrameSchema:
         if column.max is not None:
             found.append(pa.Check.le(column.max, error=f"above {column.max:g}"))
         if column.values is not None:
-            allowed = [str(v) for v in column.values] if column.type == "category" else column.values
-            found.append(pa.Check.isin(allowed, error="not an admitted value"))
+            found.append(pa.Check.isin(column.values, error="not an admitted value"))
         return found
 
     return pa.DataFrameSchema(

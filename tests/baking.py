@@ -85,9 +85,7 @@ def cookiecutter_command(
 
 def files_of(folder: Path) -> Iterator[str]:
     """Yield the files below a folder: relative paths with slashes, sorted."""
-    yield from sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    )
+    yield from sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def is_verbatim(path: str) -> bool:

@@ -221,9 +221,7 @@ def test_a_hostile_text_survives_being_typed(text: str, template: Path, tmp_path
 
 @pytest.mark.parametrize("text", ["{{ 7*7 }}", '"', "a\\b"], ids=["braces", "quote", "backslash"])
 @pytest.mark.parametrize("place", [0, 2, 3], ids=TEXTS)
-def test_a_breaking_text_is_refused_when_typed(
-    place: int, text: str, template: Path, tmp_path: Path
-) -> None:
+def test_a_breaking_text_is_refused_when_typed(place: int, text: str, template: Path, tmp_path: Path) -> None:
     """R5: braces typed at a prompt arrive in the hook as they are, and are refused."""
     answers = ["Name", "trains", "About", "Team", "1", ""]
     answers[place] = text
@@ -232,9 +230,7 @@ def test_a_breaking_text_is_refused_when_typed(
 
 
 @pytest.mark.parametrize("answer", TEXTS)
-def test_braces_given_without_prompts_leave_nothing(
-    answer: str, template: Path, tmp_path: Path
-) -> None:
+def test_braces_given_without_prompts_leave_nothing(answer: str, template: Path, tmp_path: Path) -> None:
     """R5: Cookiecutter renders them before any hook; the project is clean of them."""
     arguments = ["--no-input", "project_slug=trains", f"{answer}=a {{{{ 7*7 }}}} b"]
     run = cookiecutter_command(template, tmp_path, *arguments)
@@ -244,9 +240,7 @@ def test_braces_given_without_prompts_leave_nothing(
 
 
 @pytest.mark.parametrize("text", ["{{", "{% raw %}{{ x }}{% endraw %}"], ids=["unclosed", "raw"])
-def test_braces_that_do_not_render_leave_no_project(
-    text: str, template: Path, tmp_path: Path
-) -> None:
+def test_braces_that_do_not_render_leave_no_project(text: str, template: Path, tmp_path: Path) -> None:
     """R5: broken or escaped braces end in an error and no project folder."""
     run = cookiecutter_command(template, tmp_path, "--no-input", f"description={text}")
     assert run.returncode != 0

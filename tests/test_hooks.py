@@ -52,9 +52,7 @@ def test_the_chosen_folder_becomes_infra(cloud: str, bake: Bake) -> None:
     assert [name for name in load_hook("post_gen_project").CLOUDS if (infra / name).exists()] == []
 
 
-def test_a_cloud_without_a_folder_is_refused(
-    template: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cloud_without_a_folder_is_refused(template: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """R2: a replayed answer this version of the template has no folder for ends in a sentence."""
     (tmp_path / "infra" / "local").mkdir(parents=True)
     context = {"cookiecutter": {"cloud": "azure"}}

@@ -27,9 +27,7 @@ def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedP
     inside = environment(project.parent) | variables
     inside.pop("PYTHONDONTWRITEBYTECODE", None)
     inside["PATH"] = os.pathsep.join([str(project / ".venv" / "bin"), inside["PATH"]])
-    return subprocess.run(
-        command, cwd=project, env=inside, check=False, capture_output=True, encoding="utf-8"
-    )
+    return subprocess.run(command, cwd=project, env=inside, check=False, capture_output=True, encoding="utf-8")
 
 
 def command(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -84,7 +82,7 @@ def copy(started: Path, tmp_path: Path) -> Path:
 
 def test_the_first_command_ends_with_a_champion(started: Path) -> None:
     """From a bare folder: every declared gate passed, and the champion's lineage is complete."""
-    seen = {}
+    seen: dict[str, str] = {}
     for stage in ("validate", "pretrain", "posttrain"):
         report = json.loads((started / f"reports/{stage}.json").read_text(encoding="utf-8"))
         seen |= {gate["gate"]: gate["verdict"] for gate in report["gates"]}
@@ -124,9 +122,7 @@ def test_a_changed_parameter_runs_what_depends_on_it(copy: Path) -> None:
     """A post-train threshold re-runs the last stage alone."""
     set_param(copy, "gates.posttrain.threshold.at_most", 0.2)
     ran = works(run(copy, "dvc", "repro"))
-    assert [line for line in ran.splitlines() if "Running stage" in line] == [
-        "Running stage 'posttrain':"
-    ]
+    assert [line for line in ran.splitlines() if "Running stage" in line] == ["Running stage 'posttrain':"]
 
 
 def test_parameters_there_and_back_register_the_right_model(copy: Path) -> None:

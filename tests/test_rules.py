@@ -55,8 +55,7 @@ def test_verbatim_files_are_copied_byte_for_byte(cloud: str, template: Path, bak
     changed = [
         path
         for path in expected
-        if (template / PROJECT / path).read_bytes()
-        != (project / in_project(path, cloud)).read_bytes()
+        if (template / PROJECT / path).read_bytes() != (project / in_project(path, cloud)).read_bytes()
     ]
     assert expected
     assert changed == []
@@ -74,9 +73,7 @@ def test_code_and_data_are_verbatim(template: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", VERBATIM)
-def test_every_verbatim_pattern_is_used(
-    pattern: str, template: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_verbatim_pattern_is_used(pattern: str, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R1: a pattern that matches no file protects nothing, unless it is known to wait."""
     monkeypatch.setattr("baking.VERBATIM", [pattern])
     assert bool(verbatim_files(template)) == (pattern not in WAITING)

@@ -20,9 +20,7 @@ def lines_of(path: Path) -> int:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_a_project_has_exactly_the_listed_files(
-    cloud: str, bake: Bake, request: pytest.FixtureRequest
-) -> None:
+def test_a_project_has_exactly_the_listed_files(cloud: str, bake: Bake, request: pytest.FixtureRequest) -> None:
     """Nothing ships by accident and nothing gets lost: every file is in tests/tree/<cloud>.txt."""
     found = list(files_of(bake(cloud=cloud)))
     listed = TREES / f"{cloud}.txt"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from .errors import GateClosed, InputError
 
 PACKAGE = Path(__file__).resolve().parent
+ENVIRONMENT = "run `nox -s dev`, then `source .venv/bin/activate`"
 STAGES = {
     "ingest": "snapshot the source's rows into data/raw.parquet",
     "validate": "hold the rows against schema.yaml, quarantine what breaks it",
@@ -41,12 +41,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def require_place() -> None:
-    """Raise InputError unless this is the code of the folder we stand in, under git, inside its environment."""
+    """Raise InputError unless this is the code of the folder we stand in: a copy must not run its original's code."""
     here = Path.cwd().resolve()
-    if not PACKAGE.is_relative_to(here):
+    if PACKAGE.parent != here:
         raise InputError(f"this is the code of {PACKAGE.parent}, not of {here}: change into the project's folder")
-    if importlib.util.find_spec("pydantic") is None or importlib.util.find_spec("sklearn") is None:
-        raise InputError("not inside the project's environment: run `nox -s dev`, then `source .venv/bin/activate`")
 
 
 def register() -> int:
@@ -54,8 +52,8 @@ def register() -> int:
     from . import config
     from .registry import tracking, versions
 
-    with versions.exclusive():
-        version = versions.register(tracking.client(), config.load())
+    with versions.exclusive(), tracking.session() as client:
+        version = versions.register(client, config.load())
     print(f"version {version.version}: digest {version.tags['digest']}")
     return 0
 
@@ -64,8 +62,8 @@ def rollback() -> int:
     """Swap champion and previous."""
     from .registry import tracking, versions
 
-    with versions.exclusive():
-        champion, previous = versions.rollback(tracking.client())
+    with versions.exclusive(), tracking.session() as client:
+        champion, previous = versions.rollback(client)
     print(f"champion is version {champion} again; previous is version {previous}")
     return 0
 
@@ -74,7 +72,8 @@ def lineage(alias: str, as_json: bool) -> int:
     """Print where a version comes from."""
     from .registry import tracking, versions
 
-    facts = versions.lineage_of(tracking.client(), alias)
+    with tracking.session() as client:
+        facts = versions.lineage_of(client, alias)
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
@@ -108,7 +107,11 @@ def main(argv: list[str] | None = None) -> int:
         return run(arguments)
     except (InputError, GateClosed) as error:
         print(f"{arguments.command}: {error}", file=sys.stderr)
-        return 1
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == PACKAGE.name:
+            raise
+        print(f"{arguments.command}: {error.name} is not installed here: {ENVIRONMENT}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

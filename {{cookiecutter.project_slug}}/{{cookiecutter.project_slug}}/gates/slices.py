@@ -46,9 +46,7 @@ def judge(gain: np.ndarray, blocks: np.ndarray, slices: pd.DataFrame, floor: flo
             estimate = intervals.estimate(gain[rows], blocks[rows], confidence) if enough else None
             found.append((str(column), value, estimate, int(rows.sum())))
     tested = [(i, intervals.p_value_below(e, floor)) for i, (_, _, e, _) in enumerate(found) if e is not None]
-    adjusted = dict(
-        zip((i for i, _ in tested), intervals.benjamini_hochberg([p for _, p in tested]), strict=True)
-    )
+    adjusted = dict(zip((i for i, _ in tested), intervals.benjamini_hochberg([p for _, p in tested]), strict=True))
     return [
         Slice(column, value, e, adjusted.get(i, 1.0), outcome(e, adjusted.get(i, 1.0), harm, confidence), rows)
         for i, (column, value, e, rows) in enumerate(found)

@@ -22,7 +22,10 @@ CODE = (verdict.PACKAGE.name, "tests/pretrain", "tests/posttrain", "dvc.yaml", "
 
 def git(*arguments: str) -> str:
     """What git prints. Raises InputError where it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise InputError(f"git cannot be run ({error.strerror}): install it") from error
     if done.returncode:
         raise InputError(f"git {arguments[0]} failed: {(done.stderr.splitlines() or ['no reason given'])[-1]}")
     return done.stdout.rstrip("\n")
@@ -50,21 +53,45 @@ def environment() -> str:
 
 
 def require_lock() -> None:
-    """Raise InputError unless `dvc.lock` describes the data, model and reports that lie here.
+    """Raise InputError unless `dvc.lock` describes the code, parameters, data, model and reports that lie here.
 
-    DVC hashes files with MD5; a stage that was run by hand, or a stopped pipeline, leaves another hash.
+    A stage that was run by hand, a stopped pipeline, or an edit since leaves something else. DVC hashes with MD5.
+    Folders are left to the verdicts, whose own hashes cover the gates.
     """
     try:
-        stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"]
-    except (OSError, TypeError, KeyError, yaml.YAMLError):
+        stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"].values()
+        outs = {Path(out["path"]): out["md5"] for stage in stages for out in stage.get("outs", [])}
+        code = {Path(dep["path"]): dep["md5"] for stage in stages for dep in stage["deps"] if is_code(dep["path"])}
+        params = [block for stage in stages for block in stage.get("params", {}).get(str(config.PATH), {}).items()]
+    except (OSError, AttributeError, TypeError, KeyError, yaml.YAMLError):
         raise InputError(f"{LOCK} is missing or not readable: run `dvc repro`") from None
-    outs = {Path(out["path"]): out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
     judged = {Path("data/raw.parquet"), *verdict.JUDGED["posttrain"], *verdict.REPORTS.values()}
-    for path in sorted(judged):
-        with path.open("rb") as stream:
-            now = hashlib.file_digest(stream, "md5").hexdigest()
-        if outs.get(path) != now:
-            raise InputError(f"{path} is not the one in {LOCK}: run `dvc repro` (a stage was run by hand?)")
+    expected = code | {path: outs.get(path) for path in judged}
+    for path in sorted(expected):
+        if not path.is_file() or md5(path) != expected[path]:
+            raise InputError(f"{path} is not the one in {LOCK}: run `dvc repro`")
+    tree = yaml.safe_load(config.PATH.read_text(encoding="utf-8"))
+    for key, value in params:
+        if at(tree, key) != value:
+            raise InputError(f"{key} in {config.PATH} is not the one in {LOCK}: run `dvc repro`")
+
+
+def is_code(path: str) -> bool:
+    """Tell whether a dependency of a stage is a module or the data contract, rather than data."""
+    return path.endswith(".py") or Path(path) == schema.PATH
+
+
+def md5(path: Path) -> str:
+    """MD5 of a file's bytes, hexadecimal: DVC's name for it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
+
+
+def at(tree: Any, key: str) -> Any:
+    """The value at a dotted key of nested mappings, or None."""
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
 
 
 def workspace(params: config.Params) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ SETTINGS = {
 }
 
 
+class StoreError(InputError):
+    """The store does not answer, so that nothing is known and nothing was decided."""
+
+
 def project_root() -> Path:
     """The folder whose store is used: this one, or for `dvc exp run --temp` and `--queue` the one they copy."""
     here = Path.cwd().resolve()
@@ -49,7 +54,7 @@ def uri(database: Path) -> str:
 
 
 def client() -> MlflowClient:
-    """A client of the store, which is created on first use. Raises InputError when it cannot be reached."""
+    """A client of the store, which is created on first use. Raises StoreError when it cannot be reached."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     server = os.environ.get("MLFLOW_TRACKING_URI")
@@ -64,17 +69,30 @@ def client() -> MlflowClient:
         found = MlflowClient(uri(database))
         settle(found, database)
         return found
-    except InputError:
+    except (StoreError, ModuleNotFoundError):
         raise
     except Exception as error:  # SQLAlchemy, alembic, drivers and MLflow each raise their own kind
         raise unreachable(error) from error
 
 
-def unreachable(error: Exception) -> InputError:
+@contextmanager
+def session() -> Iterator[MlflowClient]:
+    """A client whose store may also fail later: whatever it raises becomes StoreError."""
+    found = client()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield found
+    except (MlflowException, SQLAlchemyError) as error:
+        raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> StoreError:
     """The line for a store that does not answer."""
     where = os.environ.get("MLFLOW_TRACKING_URI") or str(store() / "mlflow.db")
     said = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    return InputError(f"MLflow store {where} cannot be used: {said}; start it, or unset MLFLOW_TRACKING_URI")
+    return StoreError(f"MLflow store {where} cannot be used: {said}; start it, or unset MLFLOW_TRACKING_URI")
 
 
 def create(database: Path) -> None:
@@ -99,14 +117,14 @@ def create(database: Path) -> None:
 
 
 def refuse_locked(database: Path) -> None:
-    """Raise InputError when another process holds the store: MLflow itself would wait 20 s for each statement."""
+    """Raise StoreError when another process holds the store: MLflow itself would wait 20 s for each statement."""
     try:
         address = f"{database.as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=3, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:
-        raise InputError(f"MLflow store {database} cannot be written: {error}; end the process that holds it,"
+        raise StoreError(f"MLflow store {database} cannot be written: {error}; end the process that holds it,"
                          " or check the folder's permissions") from error  # fmt: skip
 
 
@@ -118,9 +136,7 @@ def settle(found: MlflowClient, database: Path) -> None:
         return
     old = experiment.artifact_location
     with closing(sqlite3.connect(database, timeout=3)) as connection, connection:
-        connection.execute(
-            "update experiments set artifact_location = ? where artifact_location = ?", (here, old)
-        )
+        connection.execute("update experiments set artifact_location = ? where artifact_location = ?", (here, old))
         connection.execute(
             "update runs set artifact_uri = ? || substr(artifact_uri, ?) where substr(artifact_uri, 1, ?) = ?",
             (here, len(old) + 1, len(old) + 1, old + "/"),
@@ -184,5 +200,5 @@ def journal(params: config.Params, training: dict[str, Any]) -> None:
     try:
         training_run(client(), params, training)
     except Exception as error:  # the journal must never fail a training
-        said = str(error) if isinstance(error, InputError) else str(unreachable(error))
+        said = str(error) if isinstance(error, StoreError) else str(unreachable(error))
         print(f"warning: this training is not journalled: {said}", file=sys.stderr)

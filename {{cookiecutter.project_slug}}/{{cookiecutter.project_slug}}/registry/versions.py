@@ -16,11 +16,16 @@ from ..gates import verdict
 from . import artefact, lineage, tracking
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
 ALIASES = ("challenger", "champion", "previous")
 KEYS = "train_keys.parquet"
+#: Seconds to wait for another command of this project.
+WAIT = 60
+#: Files of a bundle that MLflow writes, or adds to later.
+NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
 
 
 @contextlib.contextmanager
@@ -28,14 +33,18 @@ def exclusive() -> Iterator[None]:
     """One registration or promotion of this project at a time on this machine. Raises InputError after a wait."""
     from filelock import FileLock, Timeout
 
-    tracking.store().mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(tracking.store() / "registry.lock"), timeout=WAIT)
     try:
-        with FileLock(str(tracking.store() / "registry.lock"), timeout=60):
-            yield
+        tracking.store().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
-        raise InputError("another register, promote or rollback is running here: wait for it to end") from None
+        raise tracking.StoreError("another register, promote or rollback is running: wait for it to end") from None
     except OSError as error:
-        raise InputError(f"cannot write {tracking.store()}: {error.strerror}; check the folder") from error
+        raise tracking.StoreError(f"cannot write {tracking.store()}: {error.strerror}; check the folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def aliases(client: MlflowClient) -> dict[str, str]:
@@ -47,7 +56,7 @@ def aliases(client: MlflowClient) -> dict[str, str]:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}
-        raise tracking.unreachable(error) from error
+        raise
 
 
 def by_alias(client: MlflowClient, alias: str) -> ModelVersion | None:
@@ -60,6 +69,20 @@ def by_digest(client: MlflowClient, digest: str) -> ModelVersion | None:
     """The version that holds this model, or None."""
     found = client.search_model_versions(f"name = '{tracking.NAME}' and tags.digest = '{digest}'")
     return min(found, key=lambda version: int(version.version), default=None)
+
+
+def row_keys(frame: pd.DataFrame, contract: schema.Schema) -> pd.Series:
+    """A 64-bit name for each row, shape (n,): a hash of its key columns, or of all columns where no key is declared.
+
+    Raises InputError when a key column is missing.
+    """
+    import pandas as pd
+
+    missing = [name for name in contract.key if name not in frame]
+    if missing:
+        raise InputError(f"key column {missing[0]} is missing from the rows: keep it in schema.yaml")
+    columns = contract.key or [name for name in contract.columns if name in frame]
+    return pd.util.hash_pandas_object(frame[columns], index=False)
 
 
 def write_bundle(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
@@ -99,8 +122,6 @@ def register(client: MlflowClient, params: config.Params) -> ModelVersion:
 
     Raises GateClosed when a verdict does not stand, InputError when lineage would be incomplete.
     """
-    from mlflow.exceptions import MlflowException
-
     for stage in verdict.JUDGED:
         verdict.require(stage, params)
     lineage.require_lock()
@@ -109,10 +130,7 @@ def register(client: MlflowClient, params: config.Params) -> ModelVersion:
     if version is None:
         lineage.require_committed()
         version = create(client, params, training)
-    try:
-        client.set_registered_model_alias(tracking.NAME, "challenger", str(version.version))
-    except MlflowException as error:
-        raise tracking.unreachable(error) from error
+    client.set_registered_model_alias(tracking.NAME, "challenger", str(version.version))
     return version
 
 
@@ -121,25 +139,33 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
-    from ..stages import split
-
     contract = schema.load()
-    train = record.read_parquet(split.TRAIN)
+    train = record.read_parquet(verdict.JUDGED["pretrain"][0])
     latest = str(train[contract.time].max()) if contract.time else ""
     facts = {**lineage.workspace(params), "task": contract.task, "train_until": latest}
-    keys = pd.DataFrame({"key": split.row_keys(train, contract)})
-    try:
-        run_id = tracking.training_run(client, params, training)
-        with tempfile.TemporaryDirectory() as folder:
+    keys = pd.DataFrame({"key": row_keys(train, contract)})
+    run_id = tracking.training_run(client, params, training)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
             write_bundle(Path(folder), facts, keys)
+        except OSError as error:
+            raise InputError(f"cannot bundle {error.filename}: {error.strerror}; restore it with git") from error
+        facts["bundle_sha256"] = content(Path(folder))
+        try:
             client.log_artifacts(run_id, folder, "model")
-        with contextlib.suppress(MlflowException):  # it is there already
-            client.create_registered_model(tracking.NAME)
-        return client.create_model_version(
-            tracking.NAME, source=f"runs:/{run_id}/model", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
-        )
-    except MlflowException as error:
-        raise tracking.unreachable(error) from error
+        except Exception as error:  # each artefact store raises its own kind
+            raise tracking.unreachable(error) from error
+    with contextlib.suppress(MlflowException):  # it is there already
+        client.create_registered_model(tracking.NAME)
+    return client.create_model_version(
+        tracking.NAME, source=f"runs:/{run_id}/model", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
+    )
+
+
+def content(folder: Path) -> str:
+    """SHA-256 over the files of a bundle that decide what it predicts and what it was trained on."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return record.tree_sha256([path for path in files if path.name not in NOT_OURS], folder)
 
 
 @contextlib.contextmanager
@@ -152,9 +178,8 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
             raise tracking.unreachable(error) from error
         if not (path / "model.skops").is_file():
             raise InputError(f"version {version.version} has no model file in the store: restore the store's files")
-        features = path / "code" / verdict.PACKAGE.name / "features.py"
-        if artefact.digest(path / "model.skops", features) != version.tags["digest"]:
-            raise InputError(f"version {version.version} is not the model that was registered (digest differs):"
+        if content(path) != version.tags["bundle_sha256"]:
+            raise InputError(f"version {version.version} is not what was registered (its files were changed):"
                              " restore the store's files, or roll back")  # fmt: skip
         yield path
 
@@ -162,7 +187,7 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 def rollback(client: MlflowClient) -> tuple[str, str]:
     """Swap champion and previous; the new champion's and the new previous' numbers. Raises InputError."""
     found = aliases(client)
-    if "previous" not in found or "champion" not in found:
+    if found.get("previous") in (None, found.get("champion")) or "champion" not in found:
         raise InputError("there is no previous champion to roll back to: promote a second version first")
     client.set_registered_model_alias(tracking.NAME, "champion", found["previous"])
     client.set_registered_model_alias(tracking.NAME, "previous", found["champion"])

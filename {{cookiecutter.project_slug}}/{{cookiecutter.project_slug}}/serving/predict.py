@@ -25,8 +25,10 @@ def score(bundle: Path, table: Path, out: Path) -> None:
     frame = record.read_parquet(table)
     missing = [name for name in contract.inputs if name not in frame]
     if missing:
-        raise InputError(f"the champion reads {', '.join(missing)}, which schema.yaml no longer has: keep the column"
-                         " until a model without it is champion, or start anew with `promote --reset REASON`")  # fmt: skip
+        raise InputError(
+            f"the champion reads {', '.join(missing)}, which schema.yaml no longer has: keep the column"
+            " until a model without it is champion, or start anew with `promote --reset REASON`"
+        )
     fitted = artefact.load(bundle / "model.skops")
     record.write_parquet(pd.DataFrame({"predicted": model.predict(fitted, frame, contract)}), out)
 

@@ -1,0 +1,104 @@
+"""`params.yaml`: every mistake is named by its key, in one line."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from {{ cookiecutter.project_slug }} import config
+from {{ cookiecutter.project_slug }}.errors import InputError
+
+ROOT = Path(config.__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def load(tmp_path: Path, params_dict: Callable[..., dict[str, Any]]) -> Callable[..., config.Params]:
+    """Write a `params.yaml` with changes and load it."""
+
+    def write_and_load(**changes: Any) -> config.Params:
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(params_dict(**changes)))
+        return config.load(path)
+
+    return write_and_load
+
+
+def test_the_shipped_file_is_valid() -> None:
+    """Every gate that it declares has a test, and the other way round."""
+    params = config.load(ROOT / "params.yaml")
+    for stage, declared in (("pretrain", params.gates.pretrain), ("posttrain", params.gates.posttrain)):
+        files = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / stage).glob("test_*.py")}
+        assert files == set(declared)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seeds": 1}, "unknown key seeds"),
+        ({"seed": ...}, "missing key seed"),
+        ({"validate": {"min_rows": 0}}, r"validate\.min_rows: .*\(found 0\)"),
+        ({"train": {"fold": 3}}, r"unknown key train\.fold"),
+        ({"train": {"cost": {"false_positive": ...}}}, r"missing key train\.cost\.false_positive"),
+        ({"train": {"estimator": "no dots"}}, r"train\.estimator"),
+        ({"split": {"by": "chance"}}, r"split\.by: .*'chance'"),
+        ({"split": {"test_share": 1.0}}, r"split\.test_share"),
+        ({"gates": {"pretrain": {}}}, r"gates\.pretrain"),
+        ({"gates": {"confidence": 0.5}}, r"gates\.confidence"),
+        ({"promote": {"non_inferiority_margin": float("inf")}}, r"promote\.non_inferiority_margin"),
+        ({"train": {"cost": {"false_negative": float("nan")}}}, r"train\.cost\.false_negative"),
+        ({"ingest": {"start": "2024-02-01", "end": "2024-02-01"}}, "start must lie before end"),
+        ({"ingest": {"start": "2024-01-01T00:00:00Z", "end": "2024-02-01"}}, "without a time zone"),
+        ({"ingest": {"end": 2024}}, "without a time zone"),
+    ],
+)
+def test_a_mistake_is_named_by_its_key(load: Callable[..., config.Params], changes: Any, said: str) -> None:
+    """One line, which says where and what."""
+    with pytest.raises(InputError, match=said) as caught:
+        load(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_mistakes_are_both_named(load: Callable[..., config.Params]) -> None:
+    """Nobody mends a file one run at a time."""
+    with pytest.raises(InputError, match=r"missing key seed.*; .*unknown key extra"):
+        load(seed=..., extra=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "is missing"), (b"a: [", "is not valid YAML"), (b"\xff\xfe\x00", "cannot be read"), (b"", "the file: ")],
+)
+def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, content: bytes | None, said: str) -> None:
+    """Missing, broken, not text, or empty."""
+    path = tmp_path / "params.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=said) as caught:
+        config.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_dates_may_be_bare(load: Callable[..., config.Params]) -> None:
+    """An unquoted YAML date is midnight."""
+    params = load(ingest={"start": dt.date(2024, 1, 1), "end": None})
+    assert params.ingest.start == dt.datetime(2024, 1, 1)
+
+
+def test_a_stage_depends_on_its_own_keys_alone(params_of: Callable[..., config.Params]) -> None:
+    """The posttrain gates' thresholds are no part of what training depends on."""
+    before, after = params_of(), params_of(gates={"posttrain": {"last": {"x": 1}}})
+    assert config.stage_params(before, "train") == config.stage_params(after, "train")
+    assert config.stage_params(before, "posttrain") != config.stage_params(after, "posttrain")
+    assert config.stage_params(before, "validate") == {"validate": {"min_rows": 10, "min_class_rows": 2}}
+
+
+def test_the_keys_are_those_of_the_pipeline() -> None:
+    """`dvc.yaml` lists the same keys per stage, so that a change runs exactly the stages whose result may change."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {name: set(stage.get("params", [])) for name, stage in stages.items()} == {
+        name: set(keys) for name, keys in config.STAGE_PARAMS.items()
+    }

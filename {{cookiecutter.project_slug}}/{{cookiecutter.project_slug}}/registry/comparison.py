@@ -1,0 +1,97 @@
+"""The statistics of a promotion: gains per row, tests over blocks, and how much luck each look may spend.
+
+Every comparison on the same test rows spends some of the 5 % that a useless change may win by luck. The n-th
+one gets alpha / (n (n + 1)), which adds up to alpha over any number of looks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import config
+from ..errors import InputError
+from ..gates import intervals, metrics
+
+#: What a guardrail may watch: metrics that need no decision threshold, which two models do not share.
+GUARDRAILS = {"binary": ("brier", "log_loss", "auc"), "regression": ("mae", "mse")}
+#: Most numbers that the replicates of one interval may take: 8 bytes each.
+DRAWS = 5_000_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One test of the challenger; `gain` is positive when the challenger is better, in the metric's unit."""
+
+    test: str
+    metric: str
+    gain: float
+    bound: float
+    margin: float
+    detectable: float
+    passed: bool
+
+
+def alpha_of_look(alpha: float, look: int) -> float:
+    """The share of `alpha` that the look-th comparison (from 1) on the same rows may spend."""
+    return alpha / (look * (look + 1))
+
+
+def mode(challenger: dict[str, str], champion: dict[str, str]) -> str:
+    """`non_inferior` for the champion's recipe on newer rows, else `superior`."""
+    same = challenger["recipe"] == champion["recipe"]
+    newer = challenger["train_until"] > champion["train_until"]
+    undated = not challenger["train_until"] and challenger["train_sha256"] != champion["train_sha256"]
+    return "non_inferior" if same and (newer or undated) else "superior"
+
+
+def require_guardrails(task: str, promote: config.Promote) -> None:
+    """Raise InputError for a guardrail on a metric that this task does not have."""
+    unknown = sorted(set(promote.guardrails) - set(GUARDRAILS[task]))
+    if unknown:
+        known = ", ".join(GUARDRAILS[task])
+        raise InputError(f"params.yaml: promote.guardrails: {unknown[0]} is none of {known}: mend it for a {task} task")
+
+
+def gains(task: str, y: np.ndarray, theirs: np.ndarray, ours: np.ndarray, metric: str) -> np.ndarray:
+    """Per row, by how much `ours` is better than `theirs` on `metric`; shape (n,)."""
+    if task == "binary":
+        values = [metrics.binary(y, p, 0.5, 1.0, 1.0)[metric] for p in (theirs, ours)]
+    else:
+        values = [metrics.regression(y, p)[metric] for p in (theirs, ours)]
+    return values[1] - values[0] if metric in metrics.HIGHER_IS_BETTER else values[0] - values[1]
+
+
+def compare(name: str, metric: str, gain: np.ndarray, blocks: np.ndarray, margin: float, alpha: float,
+            superior: bool) -> Comparison:  # fmt: skip
+    """Test the mean `gain` (n,) over blocks: above 0 when it must be superior, else above minus the margin.
+
+    A later look asks for a farther quantile, and gets the replicates to find it.
+    """
+    most = max(intervals.REPLICATES, DRAWS // len(np.unique(blocks)))
+    replicates = min(max(intervals.REPLICATES, math.ceil(20 / alpha)), most)
+    found = intervals.estimate(gain, blocks, 1 - alpha, replicates)
+    floor = 0.0 if superior else -margin
+    return Comparison(name, metric, found.value, found.low, floor, found.detectable, found.low > floor)
+
+
+def verdicts(kind: str, task: str, promote: config.Promote, y: np.ndarray, ours: np.ndarray,
+             rivals: dict[str, np.ndarray], blocks: np.ndarray, alpha: float) -> list[Comparison]:  # fmt: skip
+    """Every test the challenger's predictions `ours` (n,) must pass; `rivals`: the champion's first, then the anchor's.
+
+    The champion on the primary metric and the guardrails; the anchor, the version that last won by superiority, on
+    the primary metric, so that small losses cannot add up.
+    """
+    primary, margin = metrics.PRIMARY[task], promote.non_inferiority_margin
+    champion, *anchors = rivals
+    gain = gains(task, y, rivals[champion], ours, primary)
+    tests = [compare(f"{champion} {kind}", primary, gain, blocks, margin, alpha, kind == "superior")]
+    for metric, allowed in promote.guardrails.items():
+        gain = gains(task, y, rivals[champion], ours, metric)
+        tests.append(compare("guardrail", metric, gain, blocks, allowed, alpha, superior=False))
+    for name in anchors:
+        gain = gains(task, y, rivals[name], ours, primary)
+        tests.append(compare(f"{name} non_inferior", primary, gain, blocks, margin, alpha, superior=False))
+    return tests

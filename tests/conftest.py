@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from baking import export, settings
 from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
+from running import copy_of, run, works
 
 Bake = Callable[..., Path]
 
@@ -46,3 +48,17 @@ def bake(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Bake:
 def project(bake: Bake) -> Path:
     """Return a project of the default answers; not to be changed."""
     return bake()
+
+
+@pytest.fixture(scope="session")
+def started(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a default project after its README's first command; not to be changed."""
+    project = bake(tmp_path_factory.mktemp("started"))
+    works(run(project, sys.executable, "-m", "nox", "-s", "start"))
+    return project
+
+
+@pytest.fixture
+def copy(started: Path, tmp_path: Path) -> Path:
+    """Return a copy to work on; its environment is the original's."""
+    return copy_of(started, tmp_path)

@@ -3,81 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from baking import environment
-from conftest import Bake
+from running import SLUG, aliases, command, run, set_param, works
 
-SLUG = "flight_delays"
 GATES = {
     "schema", "quarantine", "row_accounting", "split_leak", "target_leak", "smoke_train",
     "threshold", "baseline", "slices", "behaviour",
 }  # fmt: skip
-
-
-def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command inside the project's environment, in the project's folder, as a stranger to this machine."""
-    inside = environment(project.parent) | variables
-    inside.pop("PYTHONDONTWRITEBYTECODE", None)
-    inside["PATH"] = os.pathsep.join([str(project / ".venv" / "bin"), inside["PATH"]])
-    return subprocess.run(command, cwd=project, env=inside, check=False, capture_output=True, encoding="utf-8")
-
-
-def command(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the project's own commands."""
-    return run(project, "python", "-m", SLUG, *arguments, **variables)
-
-
-def works(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what a command printed; it must have succeeded."""
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return done.stdout
-
-
-def aliases(project: Path) -> dict[str, str]:
-    """Return the digest that each alias points to."""
-    found = {}
-    for alias in ("champion", "challenger", "previous"):
-        done = command(project, "lineage", alias, "--json")
-        if done.returncode == 0:
-            found[alias] = json.loads(done.stdout)["digest"]
-    return found
-
-
-def set_param(project: Path, key: str, value: Any) -> None:
-    """Set one dotted key of params.yaml."""
-    path = project / "params.yaml"
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    *parents, last = key.split(".")
-    node = tree
-    for parent in parents:
-        node = node[parent]
-    node[last] = value
-    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def started(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a default project after its README's first command; not to be changed."""
-    project = bake(tmp_path_factory.mktemp("started"))
-    works(run(project, sys.executable, "-m", "nox", "-s", "start"))
-    return project
-
-
-@pytest.fixture
-def copy(started: Path, tmp_path: Path) -> Path:
-    """Return a copy to work on; its environment is the original's."""
-    project = tmp_path / SLUG
-    shutil.copytree(started, project, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
-    (project / ".venv").symlink_to(started / ".venv")
-    return project
 
 
 def test_the_first_command_ends_with_a_champion(started: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import build
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -22,8 +23,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-
-import build
 
 TEST, END = pd.Timestamp("2013-07-01"), pd.Timestamp("2013-09-01")  # 62 days held out
 SEEDS = (2013, 1, 2, 3, 4)  # the first is the sample that ships
@@ -147,9 +146,7 @@ def flights(source: build.Source, seed: int) -> pd.DataFrame:
     frame: pd.DataFrame = build.sample(source, 60_000, seed).table.to_pandas()
     frame = frame[frame["scheduled"] < END]
     clock = frame["scheduled"].dt
-    return frame.assign(
-        minutes=clock.hour * 60 + clock.minute, weekday=clock.day_of_week, day=clock.normalize()
-    )
+    return frame.assign(minutes=clock.hour * 60 + clock.minute, weekday=clock.day_of_week, day=clock.normalize())
 
 
 def score(recipe: Recipe, rows: pd.DataFrame, train: pd.DataFrame) -> tuple[pd.DataFrame, Pipeline]:
@@ -159,9 +156,7 @@ def score(recipe: Recipe, rows: pd.DataFrame, train: pd.DataFrame) -> tuple[pd.D
     return rows.assign(chance=chance, loss=(chance - rows["late"]) ** 2), model
 
 
-def window(
-    frame: pd.DataFrame, name: str, start: pd.Timestamp, months: int
-) -> tuple[pd.DataFrame, Pipeline]:
+def window(frame: pd.DataFrame, name: str, start: pd.Timestamp, months: int) -> tuple[pd.DataFrame, Pipeline]:
     """Train candidate `name` on all days before `start`, score the months that begin there."""
     rows = frame[(frame["day"] >= start) & (frame["day"] < start + pd.DateOffset(months=months))]
     return score(CANDIDATES[name], rows, frame[frame["day"] < start])
@@ -253,18 +248,14 @@ def backtest(samples: dict[int, pd.DataFrame], name: str) -> pd.DataFrame:
 def report(samples: dict[int, pd.DataFrame]) -> str:
     """Score the candidates on the months before `TEST`, choose, verify on the test window."""
     runs = {name: backtest(samples, name) for name in CANDIDATES}
-    bound = {
-        n: lower(runs["dummy"]["loss"] - rows["loss"], rows["day"]) for n, rows in runs.items()
-    }
+    bound = {n: lower(runs["dummy"]["loss"] - rows["loss"], rows["day"]) for n, rows in runs.items()}
     winner = max(bound, key=lambda name: bound[name])
     references = runs["dummy"], runs["linear"]
     lines = [[n, *figures(rows, *references), f"{bound[n]:.4f}"] for n, rows in runs.items()]
     floor = bound["linear"]
     return TEXT.format(
         winner=winner,
-        candidates=table(
-            ["candidate", "Brier", "AUC", "over dummy", "over linear", "bound"], lines
-        ),
+        candidates=table(["candidate", "Brier", "AUC", "over dummy", "over linear", "bound"], lines),
         settings=", ".join(f"{name} {value}" for name, value in SETTINGS.items()),
         numbers=", ".join(STEADY),
         signs=", ".join(f"{name} {sign:+d}" for name, sign in SIGNS.items()),

@@ -51,7 +51,7 @@ class Ingest(Block):
     @model_validator(mode="after")
     def _ordered(self) -> Ingest:
         if any(bound is not None and bound.tzinfo for bound in (self.start, self.end)):
-            raise ValueError("start and end are written without a time zone, as \"2013-01-31\"")
+            raise ValueError('start and end are written without a time zone, as "2013-01-31"')
         if self.start and self.end and self.start >= self.end:
             raise ValueError("start must lie before end")
         return self

@@ -6,6 +6,7 @@ model's digest covers it. Fit nothing outside of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,6 +25,11 @@ def calendar(times: pd.DataFrame) -> pd.DataFrame:
         parts[f"{name}_minute"] = times[name].dt.hour * 60.0 + times[name].dt.minute
         parts[f"{name}_weekday"] = times[name].dt.day_of_week.astype("float64")
     return pd.DataFrame(parts, index=times.index)
+
+
+def calendar_names(_: Any, names: Iterable[str]) -> list[str]:
+    """Names of the columns that `calendar` makes of datetime columns `names`."""
+    return [f"{name}_{part}" for name in names for part in ("minute", "weekday")]
 
 
 def numbers(columns: pd.DataFrame) -> pd.DataFrame:
@@ -48,11 +54,11 @@ def transformer(contract: Schema, encoding: str) -> Any:
     ordinal = encoding == "ordinal"
     steps: list[tuple[str, Any, list[str]]] = []
     if times:
-        dates = FunctionTransformer(calendar)
+        dates = FunctionTransformer(calendar, feature_names_out=calendar_names)
         scaled = make_pipeline(dates, SimpleImputer(keep_empty_features=True), StandardScaler())
         steps.append(("calendar", dates if ordinal else scaled, times))
     if number:
-        plain = FunctionTransformer(numbers)
+        plain = FunctionTransformer(numbers, feature_names_out="one-to-one")
         linear = make_pipeline(plain, SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())
         steps.append(("number", plain if ordinal else linear, number))
     if category:

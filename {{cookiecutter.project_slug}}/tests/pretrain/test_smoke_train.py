@@ -9,7 +9,7 @@ from {{ cookiecutter.project_slug }}.gates import metrics
 
 @pytest.mark.gate("smoke_train")
 def test_a_small_training_learns(gate, train, contract, params):
-    """The loss on `smoke_rows` evenly spaced rows falls by `min_fall` of the baseline's; a second run predicts the same."""
+    """The loss on `smoke_rows` rows falls by `min_fall` of the baseline's; a second training predicts the same."""
     limit = gate.threshold("min_fall")
     picked = np.unique(np.linspace(0, len(train) - 1, min(params.pretrain.smoke_rows, len(train))).astype(int))
     rows = train.iloc[picked]

@@ -11,8 +11,11 @@ def test_train_and_test_are_apart(gate, train, test, contract, params):
     limit = gate.threshold("max_duplicate_rate")
     found = leakage.overlap(train, test, contract, params.split.by)
     for name, count in (("keys", found.keys), ("groups", found.groups), ("misordered", found.misordered)):
-        reason = f"{count} test rows share {name} with training" if name != "misordered" else (
-            f"{count} test rows do not lie after all training rows")
+        reason = (
+            f"{count} test rows share {name} with training"
+            if name != "misordered"
+            else (f"{count} test rows do not lie after all training rows")
+        )
         reason += "; mend the split" if count else ""
         gate.judge(count == 0, case=name, statistic=count, threshold=0, rows=len(test), reason=reason)
     rate = found.duplicates / len(test)

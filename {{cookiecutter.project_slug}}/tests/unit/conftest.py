@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from {{ cookiecutter.project_slug }} import config, schema
 from {{ cookiecutter.project_slug }}.gates import verdict
 

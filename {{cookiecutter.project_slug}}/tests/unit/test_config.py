@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.errors import InputError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from {{ cookiecutter.project_slug }} import record
 from {{ cookiecutter.project_slug }}.errors import InputError
 

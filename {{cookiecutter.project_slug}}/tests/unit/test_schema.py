@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+
 from {{ cookiecutter.project_slug }} import schema
 from {{ cookiecutter.project_slug }}.errors import InputError
 

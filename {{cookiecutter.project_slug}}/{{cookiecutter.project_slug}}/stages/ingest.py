@@ -25,8 +25,8 @@ def source_files(source: str, root: Path = Path()) -> list[Path]:
     return files
 
 
-def reader(files: list[Path], contract: schema.Schema) -> str:
-    """The DuckDB table function that reads `files`: Parquet as typed, CSV with text columns kept as text."""
+def reader(files: list[Path]) -> str:
+    """The DuckDB table function that reads `files`: Parquet as typed, CSV all columns as text."""
     kinds = {"".join(path.suffixes[-2:] if path.suffix in (".gz", ".zst") else [path.suffix]) for path in files}
     names = "[" + ", ".join(quoted(str(path)) for path in files) + "]"
     if kinds == {".parquet"}:
@@ -43,9 +43,10 @@ def quoted(text: str) -> str:
 
 
 def window(params: config.Ingest, contract: schema.Schema) -> str:
-    """The SQL condition that keeps start <= time < end; rows without a time are kept for `validate` to judge."""
-    if params.start is None and params.end is None:
-        return "true"
+    """The SQL condition that keeps start <= time < end; rows without a time are kept for `validate` to judge.
+
+    One bound at least must be set. Raises InputError when no column is the time.
+    """
     if contract.time is None:
         raise InputError("ingest.start/end need a column with role: time in schema.yaml; set both to null")
     column = f'try_cast("{contract.time}" AS TIMESTAMP)'
@@ -64,7 +65,7 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
     """
     import duckdb
 
-    query = f"SELECT * FROM {reader(source_files(params.source), contract)}"
+    query = f"SELECT * FROM {reader(source_files(params.source))}"
     connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": "false"})
     try:
         columns = [row[0] for row in connection.execute(f"DESCRIBE {query}").fetchall()]

@@ -1,0 +1,134 @@
+"""Bounds hold as often as they say, also when the rows of a block are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.gates import intervals
+
+Make = Callable[..., Any]
+
+
+def test_independent_rows_give_the_textbook_error() -> None:
+    """One row a block: mean and s / sqrt(n); many blocks: the t bound."""
+    values = np.random.default_rng(0).normal(3, 2, 1500)
+    found = intervals.estimate(values, np.arange(1500), 0.95)
+    error = values.std(ddof=1) / np.sqrt(1500)
+    assert found.value == pytest.approx(values.mean())
+    assert found.error == pytest.approx(error)
+    assert found.low == pytest.approx(values.mean() - stats.t.ppf(0.95, 1499) * error)
+    assert found.high == pytest.approx(values.mean() + stats.t.ppf(0.95, 1499) * error)
+    assert found.detectable == pytest.approx((stats.t.ppf(0.95, 1499) + stats.t.ppf(0.8, 1499)) * error)
+    assert (found.rows, found.units) == (1500, 1500)
+
+
+def test_copies_of_a_row_in_its_block_are_no_news() -> None:
+    """Seven copies of each row say as much as one; as rows of their own they would pretend to be seven."""
+    values = np.random.default_rng(1).normal(size=40)
+    once = intervals.estimate(values, np.arange(40), 0.95)
+    copied = intervals.estimate(np.repeat(values, 7), np.repeat(np.arange(40), 7), 0.95)
+    assert (copied.low, copied.error, copied.high) == pytest.approx((once.low, once.error, once.high))
+    assert intervals.estimate(np.repeat(values, 7), np.arange(280), 0.95).error < 0.4 * once.error
+
+
+def test_the_error_of_unequal_blocks_is_that_of_a_ratio() -> None:
+    """Linearised by hand: residuals of block sums around mean times size."""
+    values, blocks = np.array([1.0, 2.0, 4.0, 7.0, 1.0, 0.0]), np.array([5, 5, 5, 2, 9, 9])
+    found = intervals.estimate(values, blocks, 0.9)
+    sums, sizes = np.array([7.0, 7.0, 1.0]), np.array([1, 3, 2])
+    residuals = sums - values.mean() * sizes
+    assert found.value == pytest.approx(2.5)
+    assert found.error == pytest.approx(np.sqrt((residuals**2).sum() * 3 / 2) / 6)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_bounds_miss_as_often_as_they_say(skewed: bool) -> None:
+    """One-sided 95 % bounds over correlated blocks of unequal size miss between 2 and 9 in a hundred."""
+    rng = np.random.default_rng(2024)
+    misses = np.zeros(3)
+    runs = 500
+    for _ in range(runs):
+        sizes = rng.integers(1, 20, 40)
+        effect = rng.exponential(1, 40) - 1 if skewed else rng.normal(0, 1, 40)
+        blocks = np.repeat(np.arange(40), sizes)
+        values = effect[blocks] + rng.normal(0, 1, len(blocks))
+        found = intervals.estimate(values, blocks, 0.95, replicates=400)
+        row_wise = values.mean() - 1.645 * values.std() / np.sqrt(len(values))
+        misses += [found.low > 0, found.high < 0, row_wise > 0]
+    low, high, naive = misses / runs
+    assert 0.02 <= low <= 0.09
+    assert 0.02 <= high <= 0.09
+    assert naive > 0.12
+
+
+def test_bounds_lie_around_the_mean_and_widen_with_confidence() -> None:
+    """And the same call gives the same bounds: replicates are drawn with a fixed seed."""
+    rng = np.random.default_rng(3)
+    values, blocks = rng.normal(size=300), rng.integers(0, 25, 300)
+    narrow, wide = intervals.estimate(values, blocks, 0.9), intervals.estimate(values, blocks, 0.99)
+    assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
+    assert intervals.estimate(values, blocks, 0.9) == narrow
+
+
+def test_few_blocks_never_profit_from_the_bootstrap() -> None:
+    """Two blocks: every replicate that varies has the mean itself, so the t quantile of one degree is taken."""
+    found = intervals.estimate(np.array([0.0, 1.0]), np.array([0, 1]), 0.95)
+    assert found.low <= 0.5 - stats.norm.ppf(0.95) * found.error
+    t = stats.t.ppf(0.95, 1)
+    alone = intervals.studentised(np.array([1.0, 1.0]), np.array([1.0, 1.0]), 1.0, 0.95, 50)
+    assert alone == pytest.approx((t, t))
+
+
+def test_a_constant_has_no_error_and_one_block_no_bound() -> None:
+    """A mean over one block says nothing about the next; NaN stays NaN."""
+    found = intervals.estimate(np.full(6, 0.25), np.arange(6) % 3, 0.95)
+    assert (found.low, found.value, found.high, found.error) == (0.25, 0.25, 0.25, 0.0)
+    with pytest.raises(InputError, match="1 unit of resampling: at least two"):
+        intervals.estimate(np.array([1.0, 2.0]), np.array([4, 4]), 0.95)
+    assert np.isnan(intervals.estimate(np.array([np.nan, 1.0]), np.array([0, 1]), 0.95).low)
+
+
+def test_a_p_value_is_small_when_the_mean_is_surely_below() -> None:
+    """The same as a one-sided t test; exact when there is no error."""
+    values = np.random.default_rng(4).normal(-0.3, 1, 50)
+    found = intervals.estimate(values, np.arange(50), 0.95)
+    expected = stats.ttest_1samp(values, 0.1, alternative="less").pvalue
+    assert intervals.p_value_below(found, 0.1) == pytest.approx(expected)
+    constant = intervals.estimate(np.ones(5), np.arange(5), 0.95)
+    assert (intervals.p_value_below(constant, 1.0), intervals.p_value_below(constant, 1.1)) == (1.0, 0.0)
+
+
+def test_benjamini_and_hochberg_by_hand() -> None:
+    """p * m / rank, made monotone from the largest down, in the given order."""
+    assert intervals.benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert intervals.benjamini_hochberg([0.5]) == [0.5]
+    assert intervals.benjamini_hochberg([]) == []
+
+
+@pytest.mark.parametrize(
+    ("way", "blocks"),
+    [("row", 200), ("hour", None), ("day", 10), ("week", 2), ("month", 1), ("group", 20), ("place", 3)],
+)
+def test_units_of_resampling(rows_of: Make, contract_of: Make, way: str, blocks: int | None) -> None:
+    """Periods of the time column, entities, any column, or each row; numbered from 0 in order."""
+    frame = rows_of()
+    found = intervals.units(frame, contract_of(), way)
+    expected = blocks or frame["when"].dt.floor("h").nunique()
+    assert sorted(set(found)) == list(range(expected))
+    if way == "day":
+        assert (np.diff(found) >= 0).all()
+        assert pd.Series(found).groupby(frame["when"].dt.date).nunique().eq(1).all()
+
+
+@pytest.mark.parametrize(("way", "gone"), [("day", "when"), ("group", "who"), ("nowhere", "id")])
+def test_a_unit_that_the_table_lacks_is_named(rows_of: Make, contract_of: Make, way: str, gone: str) -> None:
+    """With what may stand there instead."""
+    with pytest.raises(InputError, match=f"gates.resample_by: {way} needs a column"):
+        intervals.units(rows_of(), contract_of(**{gone: ...}), way)

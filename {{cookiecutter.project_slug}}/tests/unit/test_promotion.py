@@ -1,0 +1,322 @@
+"""Who becomes champion, who does not, and what the report says."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from tests.unit import small_project
+from tests.unit.small_project import GOOD, WEAK, Project
+
+from {{ cookiecutter.project_slug }} import config, record
+from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.registry import comparison, promotion, tracking, versions
+
+
+@pytest.fixture
+def project(tmp_path_factory, tmp_path, monkeypatch) -> Project:
+    """A project whose weak model is champion, as version 1."""
+    return small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch)
+
+
+def test_first_run_is_decided_by_the_baselines(tmp_path_factory, tmp_path, monkeypatch, capsys):
+    project = small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch, crowned=False)
+    code, report = project.promote()
+    assert (code, report["decision"], report["mode"], report["champion"]) == (0, "promoted", "first", None)
+    assert "baselines" in report["reason"]
+    assert project.aliases() == {"challenger": "1", "champion": "1"}
+    printed = capsys.readouterr()
+    assert printed.out.count("\n") == 1
+    assert not printed.err
+
+
+@pytest.mark.parametrize("reset", [None, "start anew"])
+def test_the_champion_itself_stays_and_is_not_its_own_previous(project, reset):
+    code, report = project.promote(reset=reset)
+    assert (code, report["decision"]) == (0, "unchanged")
+    assert project.aliases() == {"challenger": "1", "champion": "1"}
+
+
+def test_better_is_promoted_then_worse_is_refused_then_rolled_back(project, capsys):
+    project.repro(GOOD)
+    code, report = project.promote(dry_run=True)
+    assert (code, report["decision"], report["dry_run"], report["look"]) == (0, "promoted", True, 1)
+    assert capsys.readouterr().out.startswith("would be promoted: ")
+    assert project.aliases() == {"challenger": "2", "champion": "1"}
+    code, report = project.promote()
+    assert (code, report["decision"], report["mode"], report["look"]) == (0, "promoted", "superior", 1)
+    assert report["rows"] == {"test": 600, "overlap_dropped": 0, "compared": 600}
+    assert all(test["passed"] for test in report["tests"])
+    assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
+
+    project.repro(GOOD * 1.001)  # as good, which is not better
+    code, report = project.promote()
+    assert (code, report["decision"], report["look"], report["alpha"]) == (3, "refused", 2, pytest.approx(0.05 / 6))
+    assert "champion superior brier: bound" in report["reason"]
+    assert project.aliases() == {"challenger": "3", "champion": "2", "previous": "1"}
+    assert versions.rollback(tracking.client()) == ("1", "2")
+    assert project.aliases() == {"challenger": "3", "champion": "1", "previous": "2"}
+
+
+def test_same_recipe_on_newer_rows_need_not_be_better_than_champion_and_anchor(project):
+    project.window(0, 65, 95)
+    project.repro()
+    code, report = project.promote()
+    assert (code, report["decision"], report["mode"]) == (0, "promoted", "non_inferior")
+    assert [test["test"] for test in report["tests"]] == ["champion non_inferior", "guardrail"]
+    project.window(0, 70, 100)
+    project.repro()
+    code, report = project.promote()
+    assert code == 0
+    assert [test["test"] for test in report["tests"]][-1] == "anchor 1 non_inferior"
+    assert versions.by_alias(tracking.client(), "champion").tags["anchor"] == "1"
+    project.repro(GOOD)
+    assert project.promote()[1]["mode"] == "superior"
+    assert versions.by_alias(tracking.client(), "champion").tags["anchor"] == "4"
+
+
+def test_rows_the_champion_was_trained_on_are_dropped_and_counted(project):
+    project.window(0, 50, 90)
+    project.repro(GOOD)
+    code, report = project.promote()
+    assert (code, report["rows"]) == (0, {"test": 800, "overlap_dropped": 200, "compared": 600})
+    assert report["units"] == 30
+
+
+def test_too_few_new_rows_are_refused_and_spend_no_look(project):
+    project.window(0, 30, 65)
+    project.repro(GOOD)
+    code, report = project.promote()
+    assert (code, report["decision"]) == (3, "refused")
+    assert "only 100 rows in 5 units are new" in report["reason"]
+    assert "widen" in report["reason"]
+    assert not tracking.client().get_registered_model(tracking.NAME).tags
+    assert project.aliases()["champion"] == "1"
+
+
+def test_reset_needs_no_comparison_and_keeps_its_reason(project):
+    project.repro(WEAK / 10)
+    code, report = project.promote(reset="the sensor was replaced")
+    assert (code, report["mode"], report["reason"]) == (0, "reset", "reset: the sensor was replaced")
+    assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
+    tags = versions.lineage_of(tracking.client(), "champion")
+    assert (tags["promotion"], tags["anchor"]) == ("reset: the sensor was replaced", "2")
+
+
+def break_verdict(project: Project) -> None:
+    report = record.read_json(Path("reports/posttrain.json"))
+    report["gates"][0]["verdict"] = "fail"
+    record.write_json(Path("reports/posttrain.json"), report)
+
+
+def stale_verdict(project: Project) -> None:
+    predictions = record.read_parquet(Path("data/predictions.parquet"))
+    record.write_parquet(predictions.assign(predicted=predictions["actual"]), Path("data/predictions.parquet"))
+
+
+def stale_lock(project: Project) -> None:
+    record.write_parquet(small_project.rows(0, 5), Path("data/raw.parquet"))
+
+
+def uncommitted(project: Project) -> None:
+    Path("tests/posttrain/helper.txt").write_text("new\n")
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (break_verdict, "reports/posttrain.json is red (checked)"),
+        (stale_verdict, "predictions differ"),
+        (stale_lock, "data/raw.parquet is not the one in dvc.lock"),
+        (uncommitted, "not committed: tests/posttrain/helper.txt; commit the code first"),
+        (lambda _: Path("reports/pretrain.json").unlink(), "is missing: run `dvc repro`"),
+    ],
+)
+def test_a_model_without_standing_evidence_is_refused_and_not_registered(project, fault, says):
+    project.repro(GOOD)
+    fault(project)
+    code, report = project.promote()
+    assert (code, report["decision"], report["challenger"]) == (3, "refused", None)
+    assert says in report["reason"]
+    assert project.aliases() == {"challenger": "1", "champion": "1"}
+    assert len(tracking.client().search_model_versions(f"name = '{tracking.NAME}'")) == 1
+
+
+@pytest.mark.parametrize("name", ["model.skops", "train_keys.parquet", "code/{}/model.py".format(tracking.NAME)])
+def test_a_champion_whose_files_were_changed_is_not_believed(project, name):
+    stored = next(Path(".mlflow/artifacts").glob("*/artifacts/model")) / name
+    stored.write_bytes(stored.read_bytes() + b"\n")
+    project.repro(GOOD)
+    code, report = project.promote()
+    assert (code, report["decision"]) == (3, "refused")
+    assert "version 1 is not what was registered (its files were changed): restore" in report["reason"]
+
+
+def test_a_champion_that_reads_a_column_which_is_gone_is_refused_with_the_way_out(project):
+    small = {k: v for k, v in small_project.SCHEMA["columns"].items() if k != "z"}
+    Path("schema.yaml").write_text(yaml.safe_dump(small_project.SCHEMA | {"columns": small}, sort_keys=False))
+    for name in ("train", "test"):
+        path = Path(f"data/{name}.parquet")
+        record.write_parquet(record.read_parquet(path).drop(columns="z"), path)
+    project.repro(GOOD)
+    code, report = project.promote()
+    assert (code, report["decision"]) == (3, "refused")
+    assert "the champion reads z" in report["reason"]
+    assert "promote --reset REASON" in report["reason"]
+    assert project.promote(reset="no z any more")[0] == 0
+
+
+def test_a_champion_of_another_task_is_refused_with_the_way_out(project):
+    version = versions.register(tracking.client(), config.load())
+    with pytest.raises(InputError, match="regression: start anew with `promote --reset"):
+        promotion.judge(tracking.client(), config.load(), version, version.tags | {"task": "regression"})
+
+
+def test_the_champion_predicts_with_its_own_features_in_a_child(project, monkeypatch):
+    """The model of version 1 was fitted on x as it is; the edited module would hand it -x."""
+    monkeypatch.setattr(promotion, "subprocess", subprocess)
+    test = record.read_parquet(Path("data/test.parquet"))
+    expected = record.read_parquet(Path("data/predictions.parquet"))["predicted"]
+    features = Path(tracking.NAME, "features.py")
+    features.write_text(features.read_text().replace('return columns.astype("float64")', 'return -columns.astype("float64")'))
+    client = tracking.client()
+    predicted, seen = promotion.predictions_of(client, versions.by_alias(client, "champion"), test)
+    np.testing.assert_array_equal(predicted, expected)
+    assert not seen.any()
+    with pytest.raises(InputError, match="version 1 cannot predict the test rows: the champion reads x, which"):
+        promotion.predictions_of(client, versions.by_alias(client, "champion"), test.drop(columns="x"))
+
+
+def test_a_child_that_dies_silently_still_gives_a_line(project, monkeypatch):
+    monkeypatch.setattr(promotion.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], -9, "", ""))
+    client = tracking.client()
+    with pytest.raises(InputError, match="no reason given"):
+        promotion.predictions_of(client, versions.by_alias(client, "champion"), small_project.rows(60, 62))
+
+
+def test_going_back_to_old_parameters_names_the_old_version(project):
+    kept = {p: p.read_bytes() for p in Path().glob("[dmr]*/*") if p.is_file()}
+    lock, params = Path("dvc.lock").read_bytes(), Path("params.yaml").read_bytes()
+    project.repro(GOOD)
+    assert versions.register(tracking.client(), config.load()).version == 2
+    for path, content in {**kept, Path("dvc.lock"): lock, Path("params.yaml"): params}.items():
+        path.write_bytes(content)  # as dvc restores them, without running a stage
+    code, report = project.promote()
+    assert (code, report["decision"], report["challenger"]["version"]) == (0, "unchanged", "1")
+    assert project.aliases()["challenger"] == "1"
+
+
+def test_looks_count_pairs_of_models_once_and_their_shares_add_up(project):
+    client = tracking.client()
+    assert [promotion.count_look(client, digest, "old") for digest in ("a", "b", "a", "c")] == [1, 2, 1, 3]
+    assert promotion.count_look(client, "a", "new") == 4
+    project.window(0, 61, 90)
+    assert promotion.count_look(client, "a", "old") == 1
+    spent = sum(comparison.alpha_of_look(0.05, look) for look in range(1, 10_000))
+    assert spent == pytest.approx(0.05, rel=1e-3)
+    assert spent < 0.05
+
+
+def test_a_store_that_does_not_answer_decides_nothing(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(tracking.StoreError, match=r"http://127.0.0.1:9 cannot be used"):
+        promotion.main(dry_run=False, reset=None)
+    assert not promotion.REPORT.exists()
+
+
+def facts(**changes: str) -> dict[str, str]:
+    return {"recipe": "r", "train_until": "2020-02-01", "train_sha256": "t"} | changes
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "kind"),
+    [
+        (facts(train_until="2020-03-01"), facts(), "non_inferior"),
+        (facts(), facts(), "superior"),
+        (facts(train_until="2020-01-01"), facts(), "superior"),
+        (facts(recipe="s", train_until="2020-03-01"), facts(), "superior"),
+        (facts(train_until="", train_sha256="u"), facts(train_until=""), "non_inferior"),
+        (facts(train_until=""), facts(train_until=""), "superior"),
+    ],
+)
+def test_mode(challenger, champion, kind):
+    assert comparison.mode(challenger, champion) == kind
+
+
+def sample() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.2, 0.8, 2000)
+    return (rng.uniform(size=2000) < p).astype(float), p, np.repeat(np.arange(100), 20)
+
+
+def tests_of(ours: Any, rivals: dict[str, Any], task: str = "binary", **promote: Any) -> list[comparison.Comparison]:
+    y, _, blocks = sample()
+    given = config.Promote(**({"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 1, "min_units": 2} | promote))
+    return comparison.verdicts("non_inferior", task, given, y, ours, rivals, blocks, 0.05)
+
+
+def test_small_losses_do_not_add_up_because_the_anchor_remembers():
+    _, p, _ = sample()
+    champion, ours = np.clip(p + 0.1, 0, 1), np.clip(p + 0.13, 0, 1)
+    against_champion, against_anchor = tests_of(ours, {"champion": champion, "anchor 1": p})
+    assert against_champion.passed
+    assert against_anchor.test == "anchor 1 non_inferior"
+    assert not against_anchor.passed
+
+
+def test_a_guardrail_closes_on_its_own_metric_and_one_nobody_knows_is_named():
+    y, p, _ = sample()
+    primary, auc = tests_of(1 - p, {"champion": p}, non_inferiority_margin=1.0, guardrails={"auc": 0.02})
+    assert primary.passed
+    assert not auc.passed
+    assert auc.gain < -0.1
+    wrong = config.Promote(non_inferiority_margin=0, guardrails={"auc": 0.02}, min_rows=1, min_units=2)
+    comparison.require_guardrails("binary", wrong)
+    with pytest.raises(InputError, match=r"promote.guardrails: auc is none of mae, mse"):
+        comparison.require_guardrails("regression", wrong)
+
+
+def test_regression_compares_absolute_errors():
+    y, p, _ = sample()
+    (found,) = tests_of(y + 0.5, {"champion": y + 0.25}, task="regression")
+    assert (found.metric, found.gain, found.passed) == ("mae", pytest.approx(-0.25), False)
+
+
+def test_a_later_look_asks_for_more(monkeypatch):
+    y, p, blocks = sample()
+    gain = comparison.gains("binary", y, np.clip(p + 0.1, 0, 1), p, "brier")
+    bounds = [
+        comparison.compare("t", "brier", gain, blocks, 0.0, comparison.alpha_of_look(0.05, look), True).bound
+        for look in (1, 3, 12)
+    ]
+    assert bounds == sorted(bounds, reverse=True)
+    assert len(set(bounds)) == 3
+
+
+def test_equal_models_win_by_luck_no_more_often_than_alpha():
+    """Day effects shared by 20 rows: a row-wise test would let through several times alpha."""
+    rng = np.random.default_rng(2)
+    blocks = np.repeat(np.arange(30), 20)
+    won = 0
+    for _ in range(200):
+        gain = np.repeat(rng.normal(size=30), 20) + 0.1 * rng.normal(size=600)
+        won += comparison.compare("t", "brier", gain, blocks, 0.0, 0.05, superior=True).passed
+    assert won <= 20
+
+
+def test_keys_are_compared_by_the_columns_that_the_champion_declared(project):
+    contract = versions.schema.load()
+    frame = small_project.rows(0, 2)
+    keys = versions.row_keys(frame, contract)
+    assert keys.equals(versions.row_keys(frame.assign(x=0.0), contract))
+    assert keys.is_unique
+    bare = contract.model_copy(update={"columns": {k: v for k, v in contract.columns.items() if k != "id"}})
+    assert not versions.row_keys(frame, bare).equals(versions.row_keys(frame.assign(x=0.0), bare))
+    assert isinstance(keys, pd.Series)
+    with pytest.raises(InputError, match="key column id is missing"):
+        versions.row_keys(frame.drop(columns="id"), contract)

@@ -1,0 +1,211 @@
+"""Rows that break the contract are set aside with their reason; a broken structure stops."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.project_slug }} import config, record, schema
+from {{ cookiecutter.project_slug }}.errors import GateClosed, InputError
+from {{ cookiecutter.project_slug }}.stages import ingest, validate
+
+Make = Callable[..., Any]
+
+
+def cast(values: Any, kind: str, **more: Any) -> list[Any]:
+    """Cast to a type; None for what has another type."""
+    found = validate.cast(pd.Series(values), schema.Column(type=kind, **more))  # type: ignore[arg-type]
+    return [None if pd.isna(value) else value for value in found]
+
+
+def reasons(raw: pd.DataFrame, contract: schema.Schema) -> dict[int, str]:
+    """Why each quarantined row is there, by position."""
+    _, quarantine, _ = validate.check(raw, contract)
+    return dict(quarantine["_broken"])
+
+
+def test_numbers_in_text_are_read_and_other_text_is_lost() -> None:
+    """Infinity is no number that an estimator takes; an integer has no fraction."""
+    assert cast(["1", " 2.5", "x", "", None, "inf", "-Infinity"], "float") == [1.0, 2.5, None, None, None, None, None]
+    assert cast(["1", "2.0", "2.5", "x", None, "inf"], "int") == [1.0, 2.0, None, None, None, None]
+
+
+def test_long_integer_keys_stay_apart() -> None:
+    """Above 2**53 neighbours are equal as float64: CSV text and Parquet integers alike."""
+    keys = [2**60, 2**60 + 1]
+    assert cast(keys, "int") == keys
+    assert cast([str(key) for key in keys], "int") == keys
+
+
+def test_words_and_digits_are_booleans() -> None:
+    """As CSV files and nullable columns carry them."""
+    assert cast(["true", "False", "1", "0", "yes", None], "bool") == [1.0, 0.0, 1.0, 0.0, None, None]
+    assert cast([True, None, False], "bool") == [1.0, None, 0.0]
+    assert cast([True, False], "bool") == [1.0, 0.0]
+    assert cast([1.0, 0.0, 2.0], "bool") == [1.0, 0.0, None]
+
+
+def test_a_category_that_a_null_made_float_is_whole_again() -> None:
+    """1.0 and "1" are one category; 1.5 stays what it is."""
+    assert cast([1.0, np.nan, 2.0], "category") == ["1", None, "2"]
+    assert cast([1.5, 2.0], "category") == ["1.5", "2.0"]
+    assert cast(["a", None], "category") == ["a", None]
+
+
+def test_times_carry_no_zone() -> None:
+    """A zone would move rows between days: offsets in any spelling are lost, a plain date is midnight."""
+    zoned = ["2024-01-01T05:00Z", "2024-01-01 05:00+02", "2024-01-01T05:00:00-0500", "2024-01-01T05:00+05:30", "soon"]
+    assert cast(zoned, "datetime") == [None] * 5
+    plain = ["2024-01-01", "2024-01-01 05:00", "2024-01-01T05:00:00.25", None]
+    found = cast(plain, "datetime")
+    assert found == [
+        dt.datetime(2024, 1, 1),
+        dt.datetime(2024, 1, 1, 5),
+        dt.datetime(2024, 1, 1, 5, 0, 0, 250_000),
+        None,
+    ]
+    aware = pd.Series(pd.to_datetime(["2024-01-01"])).dt.tz_localize("Europe/Berlin")
+    assert cast(aware, "datetime") == [None]
+    assert cast([dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC)], "datetime")[1] is None
+    assert cast(pd.to_datetime(["2024-01-01", None]), "datetime") == [dt.datetime(2024, 1, 1), None]
+
+
+def test_each_rule_sets_its_row_aside(rows_of: Make, contract_of: Make) -> None:
+    """With the column and the rule; a row that breaks two rules names both; other rows stay."""
+    raw = rows_of(30).astype({"open": "object", "late": "object", "size": "object"})
+    raw.loc[1, "place"] = None
+    raw.loc[2, "place"] = "nowhere"
+    raw.loc[3, "size"] = -1
+    raw.loc[4, "size"] = 100.5
+    raw.loc[5, "size"] = "much"
+    raw.loc[6, "late"] = 2
+    raw.loc[7, "late"] = None
+    raw.loc[9, "id"] = raw.loc[8, "id"]
+    raw.loc[10, "open"] = "perhaps"
+    raw.loc[11, "when"] = None
+    raw.loc[12, ["place", "size"]] = ["nowhere", -1]
+    raw.loc[13, "size"] = None
+    assert reasons(raw, contract_of()) == {
+        1: "place: null", 2: "place: not an admitted value", 3: "size: below 0", 4: "size: above 100",
+        5: "size: not of type float", 6: "late: not an admitted value", 7: "late: null", 8: "id: duplicate key",
+        9: "id: duplicate key", 10: "open: not of type bool", 11: "when: null",
+        12: "place: not an admitted value; size: below 0",
+    }  # fmt: skip
+
+
+def test_the_report_counts_rules_and_ignored_columns(rows_of: Make, contract_of: Make) -> None:
+    """The most frequent rule first; a column that nobody declared is dropped, and said to be."""
+    raw = rows_of(30)
+    raw.loc[[1, 2], "size"] = -1
+    raw.loc[3, "place"] = "nowhere"
+    valid, quarantine, report = validate.check(raw, contract_of())
+    assert report["rows"] == {"read": 30, "valid": 27, "quarantined": 3}
+    assert report["rules"] == [
+        {"column": "size", "rule": "below 0", "rows": 2},
+        {"column": "place", "rule": "not an admitted value", "rows": 1},
+    ]
+    assert report["ignored"] == ["minutes"]
+    assert list(quarantine) == [*raw, "_broken"]
+    assert list(valid) == list(contract_of().columns)
+    assert {name: str(valid[name].dtype) for name in ("id", "open", "size", "when")} == {
+        "id": "int64", "open": "bool", "size": "float64", "when": "datetime64[us]",
+    }  # fmt: skip
+
+
+def test_a_clean_table_passes_whole_also_without_key(rows_of: Make, contract_of: Make) -> None:
+    """No key declared, no duplicate sought."""
+    raw = rows_of(20).assign(id=1)
+    valid, quarantine, report = validate.check(raw, contract_of(id=...))
+    assert (len(valid), len(quarantine), report["rules"]) == (20, 0, [])
+    again = validate.check(rows_of(20), contract_of())[0]
+    assert again["id"].tolist() == list(range(20))
+
+
+def test_a_table_in_chunks_is_judged_whole(rows_of: Make, contract_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions are those of the table, and a key's twin may lie in another chunk."""
+    raw = rows_of(30)
+    raw.loc[[3, 25], "size"] = -1
+    raw.loc[29, "id"] = 0
+    whole = reasons(raw, contract_of())
+    monkeypatch.setattr(validate, "CHUNK", 7)
+    assert reasons(raw, contract_of()) == whole == {
+        0: "id: duplicate key", 3: "size: below 0", 25: "size: below 0", 29: "id: duplicate key",
+    }  # fmt: skip
+
+
+def test_mixed_zones_in_text_set_only_those_rows_aside(rows_of: Make, contract_of: Make) -> None:
+    """One exporter that writes offsets does not shift its rows into another day."""
+    raw = rows_of(20)
+    raw["when"] = raw["when"].dt.strftime("%Y-%m-%d %H:%M")
+    raw.loc[4, "when"] += "+02:00"
+    assert reasons(raw, contract_of()) == {4: "when: not of type datetime"}
+
+
+def test_a_broken_structure_closes_the_gate(rows_of: Make, contract_of: Make) -> None:
+    """A missing column and a column of another type, both named; no row is let through."""
+    raw = rows_of(20).drop(columns="place").assign(size="much", when=lambda f: f["when"].dt.tz_localize("UTC"))
+    valid, quarantine, report = validate.check(raw, contract_of())
+    gate = report["gates"][0]
+    assert (report["verdict"], gate["verdict"], len(valid), len(quarantine)) == ("fail", "fail", 0, 0)
+    assert "column place is missing" in gate["reason"]
+    assert "column size: no value is of type float (for example 'much')" in gate["reason"]
+    assert "column when: no value is of type datetime" in gate["reason"]
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "said"),
+    [
+        ("binary", {"late": 0}, "target late has 0 rows of its rarer class"),
+        ("binary", {"late": None}, "0 valid rows of at least 10 .* most often late: null"),
+        ("regression", {"minutes": 5.0}, "target minutes is constant"),
+        ("regression", {"size": -1.0}, "0 valid rows of at least 10 .* most often size: below 0"),
+    ],
+)
+def test_too_few_rows_or_a_constant_target_stop(
+    project: Any, rows_of: Make, task: str, change: dict[str, Any], said: str
+) -> None:
+    """After the report is written, so that its counts can be read."""
+    project.schema(task)
+    record.write_parquet(rows_of(30).assign(**change), ingest.OUT)
+    with pytest.raises(InputError, match=said):
+        validate.main()
+    assert project.report("validate")["rows"]["read"] == 30
+    assert not validate.VALID.exists()
+
+
+def test_the_stage_writes_valid_rows_and_the_quarantine(project: Any, rows_of: Make) -> None:
+    """Types are the contract's, whatever a CSV made of them; the quarantine shows the raw values."""
+    raw = rows_of(30).astype("object").astype("str").replace({"nan": None})
+    raw.loc[2, "size"] = "much"
+    record.write_parquet(raw, ingest.OUT)
+    validate.main()
+    valid, quarantine = record.read_parquet(validate.VALID), record.read_parquet(validate.QUARANTINE)
+    assert len(valid) == 29
+    assert valid["late"].dtype == "int64"
+    assert quarantine[["size", "_broken"]].to_numpy().tolist() == [["much", "size: not of type float"]]
+    assert project.report("validate")["inputs"]["data"] == record.file_sha256(ingest.OUT)
+
+
+def test_the_stage_closes_the_gate_on_a_missing_column(project: Any, rows_of: Make) -> None:
+    """Nothing reads the table after that."""
+    record.write_parquet(rows_of(30).drop(columns="late"), ingest.OUT)
+    with pytest.raises(GateClosed, match="gate schema: column late is missing"):
+        validate.main()
+    assert not validate.VALID.exists()
+
+
+def test_enough_rows_are_enough(rows_of: Make, contract_of: Make) -> None:
+    """Exactly the minimum passes; one less does not."""
+    frame = pd.DataFrame({"late": [0, 0, 1, 1]})
+    validate.enough(frame, config.Validate(min_rows=4, min_class_rows=2), contract_of(), "")
+    with pytest.raises(InputError, match="4 valid rows of at least 5"):
+        validate.enough(frame, config.Validate(min_rows=5, min_class_rows=2), contract_of(), "")
+    with pytest.raises(InputError, match="2 rows of its rarer class"):
+        validate.enough(frame, config.Validate(min_rows=4, min_class_rows=3), contract_of(), "")
+    numbers = pd.DataFrame({"minutes": [1.0, 2.0]})
+    validate.enough(numbers, config.Validate(min_rows=2, min_class_rows=9), contract_of("regression"), "")

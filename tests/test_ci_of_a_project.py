@@ -109,7 +109,7 @@ def act(project: Path, home: Path) -> Ran:
 def printed(lines: list[dict[str, Any]], job: str) -> str:
     """Return the last lines that the commands of a job printed, each after the job's name."""
     output = [line["msg"].rstrip() for line in lines if line.get("jobID") == job and line.get("raw_output")]
-    return "\n".join(f"{job}: {line}" for line in output[-40:])
+    return "\n".join(f"{job}: {line}" for line in output[-60:])
 
 
 @pytest.fixture

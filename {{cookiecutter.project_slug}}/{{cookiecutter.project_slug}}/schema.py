@@ -33,6 +33,14 @@ class Column(BaseModel):
     max: float | None = None
     values: list[Any] | None = None
 
+    @model_validator(mode="after")
+    def _range(self) -> Column:
+        if (self.min is not None or self.max is not None) and self.type not in ("int", "float"):
+            raise ValueError(f"min and max are for type int or float, not {self.type}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min lies above max")
+        return self
+
     @field_validator("values")
     @classmethod
     def _as_text(cls, values: list[Any] | None, info: ValidationInfo) -> list[Any] | None:

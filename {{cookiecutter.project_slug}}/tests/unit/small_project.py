@@ -1,4 +1,4 @@
-"""A small project in a folder of its own, made in seconds: a copy of the package, ninety days of rows, a logistic model.
+"""A small project in a folder of its own, made in seconds: the package, ninety days of rows, a linear model.
 
 `Project.repro` stands in for `dvc repro`: it writes the verdicts and `dvc.lock` itself and runs the stages that
 train and evaluate. The first project of a session is built, the others are copies of it.
@@ -106,7 +106,8 @@ class Project:
             {"path": p.relative_to(self.root).as_posix(), "md5": hashlib.md5(p.read_bytes()).hexdigest()} for p in code
         ]
         deps.append({"path": "tests/pretrain", "md5": "0.dir"})
-        stage = {"deps": deps, "outs": hashed, "params": {"params.yaml": {"seed": tree["seed"], "train": tree["train"]}}}
+        params = {"params.yaml": {"seed": tree["seed"], "train": tree["train"]}}
+        stage = {"deps": deps, "outs": hashed, "params": params}
         Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"all": stage, "bare": {"deps": []}}}))
 
     def repro(self, strength: float | None = None) -> None:
@@ -175,9 +176,7 @@ def build(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project.repro()
 
 
-def make(
-    factory: pytest.TempPathFactory, root: Path, monkeypatch: pytest.MonkeyPatch, crowned: bool = True
-) -> Project:
+def make(factory: pytest.TempPathFactory, root: Path, monkeypatch: pytest.MonkeyPatch, crowned: bool = True) -> Project:
     """A project at `root` whose weak model is trained and, when `crowned`, champion."""
     bare, ready = factory.getbasetemp() / "small_bare", factory.getbasetemp() / "small_crowned"
     if not ready.exists():

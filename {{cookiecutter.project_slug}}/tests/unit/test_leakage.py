@@ -28,6 +28,8 @@ def test_overlap_counts_what_both_sides_share(rows_of: Make, contract_of: Make) 
     assert leakage.overlap(early, late, contract, "time").misordered == 0
     assert leakage.overlap(late, early, contract, "time").misordered == len(early)
     assert leakage.overlap(late, early, contract, "hash").misordered == 0
+    same_moment = late.assign(when=early["when"].max())
+    assert leakage.overlap(early, same_moment, contract, "time").misordered == len(late)
 
 
 def test_overlap_without_key_time_or_group(rows_of: Make, contract_of: Make) -> None:

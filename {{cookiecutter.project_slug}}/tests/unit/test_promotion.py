@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.unit import small_project
-from tests.unit.small_project import GOOD, WEAK, Project
 
 from {{ cookiecutter.project_slug }} import config, record
 from {{ cookiecutter.project_slug }}.errors import InputError
 from {{ cookiecutter.project_slug }}.registry import comparison, promotion, tracking, versions
+
+from . import small_project
+from .small_project import GOOD, WEAK, Project
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def project(tmp_path_factory, tmp_path, monkeypatch) -> Project:
 
 def test_first_run_is_decided_by_the_baselines(tmp_path_factory, tmp_path, monkeypatch, capsys):
     project = small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch, crowned=False)
+    capsys.readouterr()
     code, report = project.promote()
     assert (code, report["decision"], report["mode"], report["champion"]) == (0, "promoted", "first", None)
     assert "baselines" in report["reason"]
@@ -147,7 +149,7 @@ def test_a_model_without_standing_evidence_is_refused_and_not_registered(project
     assert len(tracking.client().search_model_versions(f"name = '{tracking.NAME}'")) == 1
 
 
-@pytest.mark.parametrize("name", ["model.skops", "train_keys.parquet", "code/{}/model.py".format(tracking.NAME)])
+@pytest.mark.parametrize("name", ["model.skops", "train_keys.parquet", f"code/{tracking.NAME}/model.py"])
 def test_a_champion_whose_files_were_changed_is_not_believed(project, name):
     stored = next(Path(".mlflow/artifacts").glob("*/artifacts/model")) / name
     stored.write_bytes(stored.read_bytes() + b"\n")
@@ -183,7 +185,7 @@ def test_the_champion_predicts_with_its_own_features_in_a_child(project, monkeyp
     test = record.read_parquet(Path("data/test.parquet"))
     expected = record.read_parquet(Path("data/predictions.parquet"))["predicted"]
     features = Path(tracking.NAME, "features.py")
-    features.write_text(features.read_text().replace('return columns.astype("float64")', 'return -columns.astype("float64")'))
+    features.write_text(features.read_text().replace("return columns.astype(", "return -columns.astype("))
     client = tracking.client()
     predicted, seen = promotion.predictions_of(client, versions.by_alias(client, "champion"), test)
     np.testing.assert_array_equal(predicted, expected)
@@ -254,16 +256,17 @@ def sample() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (rng.uniform(size=2000) < p).astype(float), p, np.repeat(np.arange(100), 20)
 
 
-def tests_of(ours: Any, rivals: dict[str, Any], task: str = "binary", **promote: Any) -> list[comparison.Comparison]:
+def verdicts_of(ours: Any, rivals: dict[str, Any], task: str = "binary", **promote: Any) -> list[comparison.Comparison]:
     y, _, blocks = sample()
-    given = config.Promote(**({"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 1, "min_units": 2} | promote))
+    defaults: dict[str, Any] = {"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 1, "min_units": 2}
+    given = config.Promote(**(defaults | promote))
     return comparison.verdicts("non_inferior", task, given, y, ours, rivals, blocks, 0.05)
 
 
 def test_small_losses_do_not_add_up_because_the_anchor_remembers():
     _, p, _ = sample()
     champion, ours = np.clip(p + 0.1, 0, 1), np.clip(p + 0.13, 0, 1)
-    against_champion, against_anchor = tests_of(ours, {"champion": champion, "anchor 1": p})
+    against_champion, against_anchor = verdicts_of(ours, {"champion": champion, "anchor 1": p})
     assert against_champion.passed
     assert against_anchor.test == "anchor 1 non_inferior"
     assert not against_anchor.passed
@@ -271,7 +274,7 @@ def test_small_losses_do_not_add_up_because_the_anchor_remembers():
 
 def test_a_guardrail_closes_on_its_own_metric_and_one_nobody_knows_is_named():
     y, p, _ = sample()
-    primary, auc = tests_of(1 - p, {"champion": p}, non_inferiority_margin=1.0, guardrails={"auc": 0.02})
+    primary, auc = verdicts_of(1 - p, {"champion": p}, non_inferiority_margin=1.0, guardrails={"auc": 0.02})
     assert primary.passed
     assert not auc.passed
     assert auc.gain < -0.1
@@ -283,7 +286,7 @@ def test_a_guardrail_closes_on_its_own_metric_and_one_nobody_knows_is_named():
 
 def test_regression_compares_absolute_errors():
     y, p, _ = sample()
-    (found,) = tests_of(y + 0.5, {"champion": y + 0.25}, task="regression")
+    (found,) = verdicts_of(y + 0.5, {"champion": y + 0.25}, task="regression")
     assert (found.metric, found.gain, found.passed) == ("mae", pytest.approx(-0.25), False)
 
 

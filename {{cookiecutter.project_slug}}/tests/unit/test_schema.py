@@ -28,6 +28,9 @@ TARGET = {"y": {"type": "int", "role": "target", "values": [0, 1]}}
         ("binary", {**FEATURE, "y": {**TARGET["y"], "values": [0, 1, 2]}}, "needs values"),
         ("regression", {**FEATURE, "y": {"type": "category", "role": "target"}}, "y needs type int or float"),
         ("binary", {**FEATURE, "y": {**TARGET["y"], "rôle": 1}}, r"unknown key columns\.y\.rôle"),
+        ("binary", {**TARGET, "x": {"type": "category", "min": 0}}, r"columns\.x: .* int or float, not category"),
+        ("binary", {**TARGET, "x": {"type": "datetime", "max": 9}}, "int or float, not datetime"),
+        ("binary", {**TARGET, "x": {"type": "float", "min": 2, "max": 1}}, "min lies above max"),
         ("multiclass", {**FEATURE, **TARGET}, "task"),
     ],
 )

@@ -33,6 +33,8 @@ def test_numbers_in_text_are_read_and_other_text_is_lost() -> None:
     """Infinity is no number that an estimator takes; an integer has no fraction."""
     assert cast(["1", " 2.5", "x", "", None, "inf", "-Infinity"], "float") == [1.0, 2.5, None, None, None, None, None]
     assert cast(["1", "2.0", "2.5", "x", None, "inf"], "int") == [1.0, 2.0, None, None, None, None]
+    assert cast(pd.to_datetime(["2024-01-01"]), "float") == [None]
+    assert cast(pd.to_timedelta([60], unit="s"), "int") == [None]
 
 
 def test_long_integer_keys_stay_apart() -> None:
@@ -209,3 +211,10 @@ def test_enough_rows_are_enough(rows_of: Make, contract_of: Make) -> None:
         validate.enough(frame, config.Validate(min_rows=4, min_class_rows=3), contract_of(), "")
     numbers = pd.DataFrame({"minutes": [1.0, 2.0]})
     validate.enough(numbers, config.Validate(min_rows=2, min_class_rows=9), contract_of("regression"), "")
+
+
+def test_a_number_is_no_time() -> None:
+    """A numeric column declared as a time has no value of that type, though ISO 8601 would read 2475 as a year."""
+    for numbers in (pd.Series([2475.0, 1999.0]), pd.Series(["2475", "1999"])):
+        assert validate.cast(numbers, schema.Column(type="datetime")).isna().all()
+    assert validate.cast(pd.Series(["2013-07-01 10:00"]), schema.Column(type="datetime")).notna().all()

@@ -105,4 +105,4 @@ def run(stage: str) -> None:
         print(f"{gate['verdict']:>8}  {gate['gate']}: {gate['reason']}")
     if closed:
         names = ", ".join(gate["gate"] for gate in closed)
-        raise GateClosed(f"{stage}: gate closed: {names}; each reason and way out is in {path}")
+        raise GateClosed(f"gate closed: {names}; each reason and way out is in {path}")

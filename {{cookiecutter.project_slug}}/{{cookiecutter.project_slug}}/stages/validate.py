@@ -44,11 +44,13 @@ def cast(values: pd.Series, column: schema.Column) -> pd.Series:
         text = values if pd.api.types.is_datetime64_any_dtype(values) else values.astype("str")
         naive = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)
         zoned = text.astype("str").str.contains(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$", regex=True, na=False)
-        return naive.dt.tz_localize(None).astype("datetime64[us]").mask(zoned)
+        number = ~text.astype("str").str.match(r"\d{4}-", na=False)  # pandas would read 2475.0 as a year
+        return naive.dt.tz_localize(None).astype("datetime64[us]").mask(zoned | number)
     if column.type == "bool" and not pd.api.types.is_bool_dtype(values):
         words = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
         return values.astype("str").str.lower().map(words).astype("float64")
-    numbers = pd.to_numeric(values, errors="coerce")
+    # pandas would read a time as its nanoseconds: as text it is no number.
+    numbers = pd.to_numeric(values.astype("str") if values.dtype.kind in "mM" else values, errors="coerce")
     if column.type == "int" and not column.nullable and pd.api.types.is_signed_integer_dtype(numbers.dtype):
         return numbers.astype("int64")  # float64 would merge keys above 2**53
     numbers = numbers.astype("float64")

@@ -1,0 +1,105 @@
+"""The command line: exit codes, and one line when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.project_slug }} import __main__ as command
+from {{ cookiecutter.project_slug }}.registry import tracking
+from {{ cookiecutter.project_slug }}.stages import split
+
+from . import small_project
+
+
+@pytest.fixture
+def project(tmp_path_factory, tmp_path, monkeypatch):
+    """A project whose weak model is champion, as version 1."""
+    return small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch)
+
+
+def test_registry_commands_and_their_exit_codes(project, capsys):
+    assert command.main(["rollback"]) == 1
+    assert capsys.readouterr().err.startswith("rollback: there is no previous champion")
+    project.repro(small_project.GOOD)
+    assert command.main(["register"]) == 0
+    assert capsys.readouterr().out.startswith("version 2: digest ")
+    assert command.main(["promote"]) == 0
+    assert command.main(["rollback"]) == 0
+    assert capsys.readouterr().out.endswith("champion is version 1 again; previous is version 2\n")
+    project.repro(small_project.WEAK / 2)
+    assert command.main(["promote", "--dry-run"]) == 3
+
+
+def test_lineage_as_text_and_as_json(project, capsys):
+    assert command.main(["lineage"]) == 0
+    assert "git_commit" in capsys.readouterr().out
+    assert command.main(["lineage", "champion", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["version"], found["model"]) == ("1", tracking.NAME)
+    assert command.main(["lineage", "previous"]) == 1
+
+
+def test_a_stage_runs_and_a_missing_input_is_one_line(project, capsys):
+    assert command.main(["train"]) == 0
+    Path("data/train.parquet").unlink()
+    assert command.main(["evaluate"]) == 1
+    assert capsys.readouterr().err == "evaluate: data/train.parquet is missing: run `dvc repro`\n"
+
+
+def test_an_unreachable_store_is_one_line(project, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert command.main(["promote"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("promote: MLflow store http://127.0.0.1:9 cannot be used")
+    assert said.count("\n") == 1
+
+
+def test_the_code_of_another_folder_and_a_folder_without_git_are_refused(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command.main(["split"]) == 1
+    assert "change into the project's folder" in capsys.readouterr().err
+    monkeypatch.chdir(project.root)
+    shutil.rmtree(".git")
+    assert command.main(["split"]) == 1
+    assert capsys.readouterr().err == "split: this folder is not in a git repository: run `git init` first\n"
+
+
+def test_a_missing_library_names_the_environment(project, monkeypatch, capsys):
+    def missing() -> None:
+        raise ModuleNotFoundError("No module named 'duckdb'", name="duckdb")
+
+    monkeypatch.setattr(split, "main", missing)
+    assert command.main(["split"]) == 1
+    assert capsys.readouterr().err == f"split: duckdb is not installed here: {command.ENVIRONMENT}\n"
+
+
+def test_a_missing_module_of_the_package_is_a_bug(project, monkeypatch):
+    def missing() -> None:
+        raise ModuleNotFoundError("No module named ...", name=f"{tracking.NAME}.gone")
+
+    monkeypatch.setattr(split, "main", missing)
+    with pytest.raises(ModuleNotFoundError):
+        command.main(["split"])
+
+
+def test_an_unknown_command_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as caught:
+        command.main(["no-such-command"])
+    assert caught.value.code == 2
+
+
+def test_help_needs_no_heavy_import(tmp_path):
+    heavy = "{'mlflow', 'pandas', 'sklearn', 'numpy', 'pydantic'}"
+    name = command.PACKAGE.name
+    code = f"import sys, {name}.__main__ as m; m.parser(); print({heavy} & set(sys.modules))"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment["PYTHONPATH"] = str(command.PACKAGE.parent)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "set()\n"

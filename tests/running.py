@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,16 @@ def copy_of(project: Path, folder: Path, *left_out: str) -> Path:
     return target
 
 
+@cache
+def uv_cache() -> str:
+    """Return where uv keeps what it fetched, so that a stranger's home does not mean fetching it again."""
+    found = subprocess.run([sys.executable, "-m", "uv", "cache", "dir"], check=True, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
 def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command inside the project's environment, in the project's folder, as a stranger to this machine."""
-    inside = environment(project.parent) | variables
+    inside = environment(project.parent) | {"UV_CACHE_DIR": uv_cache()} | variables
     inside.pop("PYTHONDONTWRITEBYTECODE", None)
     inside["PATH"] = os.pathsep.join([str(project / ".venv" / "bin"), inside["PATH"]])
     return subprocess.run(command, cwd=project, env=inside, check=False, capture_output=True, encoding="utf-8")

@@ -225,9 +225,7 @@ HOSTILE = [
 
 @pytest.mark.usefixtures("nothing_built")
 @pytest.mark.parametrize(("function", "name"), HOSTILE, ids=[name for _, name in HOSTILE])
-def test_a_type_that_is_not_allowed_is_refused(
-    function: Callable[..., object], name: str, tmp_path: Path
-) -> None:
+def test_a_type_that_is_not_allowed_is_refused(function: Callable[..., object], name: str, tmp_path: Path) -> None:
     model = FunctionTransformer(function)
     path = tmp_path / "model.skops"
     assert name in refusal(artefact.dump, model, path)
@@ -255,9 +253,7 @@ def test_functions_of_features_are_allowed(own_features: ModuleType, tmp_path: P
 
 
 @pytest.mark.parametrize(("old", "new"), [("double", "system"), (".features", ".features.deeper")])
-def test_what_features_only_imports_is_refused(
-    old: str, new: str, own_features: ModuleType, tmp_path: Path
-) -> None:
+def test_what_features_only_imports_is_refused(old: str, new: str, own_features: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "model.skops"
     skops.io.dump(FunctionTransformer(own_features.double), path)
     with ZipFile(path) as archive:
@@ -274,9 +270,7 @@ def test_a_model_that_holds_itself_is_refused(tmp_path: Path) -> None:
     assert "cannot be stored" in refusal(artefact.dump, model, tmp_path / "model.skops")
 
 
-def test_other_libraries_are_blamed_in_one_line(
-    saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_libraries_are_blamed_in_one_line(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: object, **kwargs: object) -> None:
         raise AttributeError("no such class\nin this version")
 

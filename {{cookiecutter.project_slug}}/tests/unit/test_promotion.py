@@ -231,6 +231,16 @@ def test_a_store_that_does_not_answer_decides_nothing(project, monkeypatch):
     assert not promotion.REPORT.exists()
 
 
+def test_a_store_that_fails_half_way_decides_nothing(project, monkeypatch):
+    def fails(*_: Any) -> None:
+        raise tracking.StoreError("gone")
+
+    monkeypatch.setattr(versions, "register", fails)
+    with pytest.raises(tracking.StoreError, match="gone"):
+        project.promote()
+    assert not promotion.REPORT.exists()
+
+
 def facts(**changes: str) -> dict[str, str]:
     return {"recipe": "r", "train_until": "2020-02-01", "train_sha256": "t"} | changes
 

@@ -71,14 +71,11 @@ def test_strata_have_their_share_each(rows_of: Make, contract_of: Make) -> None:
 
 
 def test_without_a_key_the_whole_row_is_its_name(rows_of: Make, contract_of: Make) -> None:
-    """Equal rows then share a side, and a row name is one number a row."""
+    """Equal rows then share a side."""
     frame = pd.concat([rows_of(50), rows_of(50)], ignore_index=True)
     contract = contract_of(id=...)
     chosen = split.is_test(frame, contract, by("hash"), 7).to_numpy()
     assert (chosen[:50] == chosen[50:]).all()
-    keys = split.row_keys(frame, contract)
-    assert keys.nunique() == 50
-    assert split.row_keys(rows_of(50), contract_of()).nunique() == 50
 
 
 def test_outcomes_end_here_and_the_order_stays(rows_of: Make, contract_of: Make) -> None:

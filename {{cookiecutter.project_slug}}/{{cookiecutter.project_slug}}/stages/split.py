@@ -24,14 +24,6 @@ TEST = Path("data/test.parquet")
 REPORT = Path("reports/split.json")
 
 
-def row_keys(frame: pd.DataFrame, contract: schema.Schema) -> pd.Series:
-    """A 64-bit name for each row: a hash of its key columns, or of all columns where no key is declared."""
-    import pandas as pd
-
-    columns = contract.key or [n for n in contract.columns if n in frame]
-    return pd.util.hash_pandas_object(frame[columns], index=False)
-
-
 def shares(frame: pd.DataFrame, columns: list[str], seed: int) -> np.ndarray:
     """A number in [0, 1) for each row, shape (n,), that depends on `columns` of that row and on the seed alone."""
     import pandas as pd

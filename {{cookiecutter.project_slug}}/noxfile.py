@@ -18,6 +18,7 @@ nox.options.sessions = ["lint", "types", "unit"]
 ROOT = Path(__file__).parent
 PACKAGE = "{{ cookiecutter.project_slug }}"
 BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+DECIDES = "*/gates/*,*/stages/split.py,*/registry/promotion.py,*/registry/comparison.py"
 LOCKS = {"requirements.lock": ("--group", "pipeline", "--group", "dev"), "requirements-serve.lock": ()}
 
 
@@ -90,9 +91,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Run the unit tests."""
+    """Run the unit tests; every branch of what decides must have been taken, and nine tenths of all."""
     install(session)
-    inside(session, "pytest", *session.posargs)
+    if session.posargs:
+        inside(session, "pytest", *session.posargs)
+        return
+    inside(session, "pytest", "--cov", "--cov-report=")
+    inside(session, "coverage", "report", "--fail-under=90")
+    inside(session, "coverage", "report", "--fail-under=100", f"--include={DECIDES}")
 
 
 @nox.session

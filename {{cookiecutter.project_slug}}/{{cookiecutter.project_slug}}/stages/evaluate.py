@@ -16,7 +16,7 @@ from . import split
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS = Path("reports/metrics.json")
+REPORT = Path("reports/evaluate.json")
 PLOTS = Path("reports/plots")
 #: Points kept of a curve: what a plot can show.
 POINTS = 200
@@ -83,7 +83,7 @@ def plots(predictions: pd.DataFrame, blocks: np.ndarray, contract: schema.Schema
 
 
 def main() -> None:
-    """Write `data/predictions.parquet`, `reports/metrics.json` and `reports/plots`. Raises InputError."""
+    """Write `data/predictions.parquet`, `reports/evaluate.json` and `reports/plots`. Raises InputError."""
     params, contract = config.load(), schema.load()
     train, test = record.read_parquet(split.TRAIN), record.read_parquet(split.TEST)
     training = record.read_json(verdict.TRAINING)
@@ -98,7 +98,7 @@ def main() -> None:
         label = "model" if name == "predicted" else name
         report[label] = metrics.summary(found, blocks, params.gates.confidence, params.evaluate.replicates)
     record.write_parquet(predictions, verdict.PREDICTIONS)
-    record.write_json(METRICS, report)
+    record.write_json(REPORT, report)
     for name, table in plots(predictions, blocks, contract, threshold).items():
         text = record.rounded(table.to_dict("list"))
         write_csv(PLOTS / f"{name}.csv", text)

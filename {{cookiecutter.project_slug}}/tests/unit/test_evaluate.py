@@ -50,7 +50,7 @@ def plot(name: str) -> list[dict[str, str]]:
 
 def test_a_classifier_is_evaluated(evaluated: Callable[..., Any]) -> None:
     """Metrics are those of the predictions that were written; the model beats knowing nothing."""
-    report = evaluated("binary").report("metrics")
+    report = evaluated("binary").report("evaluate")
     rows = record.read_parquet(verdict.PREDICTIONS)
     test = record.read_parquet(split.TEST)
     assert list(rows) == ["id", "when", "who", "place", "actual", "predicted", "dummy", "linear"]
@@ -89,7 +89,7 @@ def test_a_classifiers_plots_can_be_drawn(evaluated: Callable[..., Any]) -> None
 
 def test_a_regression_is_evaluated(evaluated: Callable[..., Any]) -> None:
     """In the target's unit; curves and confusion exist for binary tasks only."""
-    report = evaluated("regression").report("metrics")
+    report = evaluated("regression").report("evaluate")
     rows = record.read_parquet(verdict.PREDICTIONS)
     assert set(report["model"]) == {"mae", "mse", "bias"}
     assert report["model"]["mae"]["value"] == pytest.approx((rows["predicted"] - rows["actual"]).abs().mean(), rel=1e-5)

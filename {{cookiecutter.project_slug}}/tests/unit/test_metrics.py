@@ -70,7 +70,7 @@ def test_the_summary_has_a_bound_on_each_side() -> None:
     assert set(found) == {"brier", "log_loss", "auc", "accuracy", "cost"}
     for name, entry in found.items():
         assert entry["low"] < entry["value"] < entry["high"], name
-        assert entry["error"] > 0
+        assert entry["standard_error"] > 0
     assert found["cost"]["value"] == pytest.approx(1 - found["accuracy"]["value"])
 
 

@@ -80,7 +80,9 @@ def primary(task: str, y: np.ndarray, p: np.ndarray) -> np.ndarray:
 def summary(losses: Losses, blocks: np.ndarray, confidence: float, replicates: int) -> dict[str, dict[str, float]]:
     """Each metric's value and one-sided bounds over blocks."""
     found = {name: intervals.estimate(v, blocks, confidence, replicates) for name, v in losses.items()}
-    return {name: {"value": e.value, "low": e.low, "high": e.high, "error": e.error} for name, e in found.items()}
+    return {
+        name: {"value": e.value, "low": e.low, "high": e.high, "standard_error": e.error} for name, e in found.items()
+    }
 
 
 def tuned_threshold(y: np.ndarray, p: np.ndarray, false_positive: float, false_negative: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,7 +53,10 @@ def project(bake: Bake) -> Path:
 def started(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a default project after its README's first command; not to be changed."""
     project = bake(tmp_path_factory.mktemp("started"))
-    works(run(project, sys.executable, "-m", "nox", "-s", "start"))
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    first = readme.split("```sh\n", 1)[1].split("```", 1)[0]
+    assert "nox -s start" in first
+    works(run(project, "bash", "-euc", first))
     return project
 
 

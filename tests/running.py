@@ -20,7 +20,7 @@ SLUG = "flight_delays"
 def copy_of(project: Path, folder: Path, *left_out: str) -> Path:
     """Return a copy of a project in `folder`, with the original's environment and without what is left out."""
     target = folder / project.name
-    shutil.copytree(project, target, symlinks=True, ignore=shutil.ignore_patterns(".venv", *left_out))
+    shutil.copytree(project, target, symlinks=True, ignore=shutil.ignore_patterns(".venv", ".tools", *left_out))
     (target / ".venv").symlink_to(project / ".venv")
     return target
 

@@ -1,4 +1,4 @@
-"""The rules of the template: what Cookiecutter may touch (R1) and what a choice is (R2, R7)."""
+"""The rules of the template: what Cookiecutter may touch (R1) and what a choice is (R2, R4, R7)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
-from baking import CLOUDS, CONTRACT, EXPRESSION, PROJECT, VERBATIM, files_of, is_verbatim
+from baking import CLOUDS, CONTRACT, EXPRESSION, PROJECT, QUESTIONS, VERBATIM, files_of, is_verbatim
 from conftest import Bake
 
 SLUG = "flight_delays"
@@ -125,3 +125,11 @@ def test_nothing_asks_for_the_cloud_at_run_time(template: Path) -> None:
     texts = [path for path in files_of(folder) if path.startswith((f"{PROJECT}/", ".github/"))]
     assert texts
     assert [path for path in texts if asking.search((folder / path).read_text("utf-8"))] == []
+
+
+def test_a_choice_changes_whole_files_only(template: Path) -> None:
+    """R4: the one choice is `cloud`, whose every value has its own tree; no file asks for it by name."""
+    choices = [name for name, answer in QUESTIONS.items() if isinstance(answer, list) and name[0] != "_"]
+    texts = rendered_files(template)
+    assert choices == ["cloud"]
+    assert [path for path, text in texts.items() if re.search(r"cookiecutter\.cloud\b", text)] == []

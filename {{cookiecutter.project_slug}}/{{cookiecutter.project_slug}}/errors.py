@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class InputError(Exception):
     """Something the user can mend; the message is one line that says what to do. Exit code 1."""
 
 
 class GateClosed(Exception):
-    """A gate is red; the message names it and its report. Exit code 1."""
+    """One or more gates are red: `gates` names them, the message too, with the reason and the way out. Exit code 1."""
+
+    def __init__(self, gates: Sequence[str], reason: str) -> None:
+        """The names of the gates that closed, and one line that says why and what to do."""
+        super().__init__(f"gate closed: {', '.join(gates)}: {reason}")
+        self.gates = tuple(gates)
+        self.reason = reason

@@ -32,7 +32,7 @@ from sklearn.model_selection import KFold, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder
 
-from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.errors import GateClosed, InputError
 from {{ cookiecutter.project_slug }}.registry import artefact
 
 PACKAGE = artefact.__name__.rsplit(".", 2)[0]
@@ -78,8 +78,8 @@ def table(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 
 def refusal(call: Callable[..., object], *args: Any, **kwargs: Any) -> str:
-    """Return the message of the InputError, which must be one line."""
-    with pytest.raises(InputError) as caught:
+    """Return the message of the refusal, which must be one line."""
+    with pytest.raises((GateClosed, InputError)) as caught:
         call(*args, **kwargs)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import model, record
-from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.errors import GateClosed, InputError
 from {{ cookiecutter.project_slug }}.gates import verdict
 from {{ cookiecutter.project_slug }}.registry import artefact
 from {{ cookiecutter.project_slug }}.stages import evaluate, split, train
@@ -120,7 +120,7 @@ def test_another_model_file_is_refused(evaluated: Callable[..., Any]) -> None:
     """The digest that training recorded is what is evaluated."""
     evaluated("binary")
     record.write_json(verdict.TRAINING, {"digest": "0" * 64, "threshold": 0.5})
-    with pytest.raises(InputError, match="are not the model recorded as 000000000000"):
+    with pytest.raises(GateClosed, match="are not the model recorded as 000000000000"):
         evaluate.main()
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from {{ cookiecutter.project_slug }} import config
-from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.errors import GateClosed, InputError
 from {{ cookiecutter.project_slug }}.registry import lineage, tracking
 
 from . import small_project
@@ -37,16 +37,16 @@ def test_the_lock_describes_what_lies_here(project):
 def test_an_edited_or_missing_file_is_named(project, name):
     path = Path(name)
     path.write_bytes(path.read_bytes() + b"\n")
-    with pytest.raises(InputError, match=f"{name} is not the one in dvc.lock: run `dvc repro`"):
+    with pytest.raises(GateClosed, match=f"{name} is not the one in dvc.lock: run `dvc repro`"):
         lineage.require_lock()
     path.unlink()
-    with pytest.raises(InputError, match=f"{name} is not the one"):
+    with pytest.raises(GateClosed, match=f"{name} is not the one"):
         lineage.require_lock()
 
 
 def test_a_parameter_changed_since_is_named(project):
     project.set("train.folds", 3)
-    with pytest.raises(InputError, match=r"train in params.yaml is not the one in dvc.lock"):
+    with pytest.raises(GateClosed, match=r"train in params.yaml is not the one in dvc.lock"):
         lineage.require_lock()
     assert lineage.at({"a": 1}, "a.b") is None
 

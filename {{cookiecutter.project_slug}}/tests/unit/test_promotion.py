@@ -304,7 +304,9 @@ def test_a_later_look_asks_for_more(monkeypatch):
     y, p, blocks = sample()
     gain = comparison.gains("binary", y, np.clip(p + 0.1, 0, 1), p, "brier")
     bounds = [
-        comparison.compare("t", "brier", gain, blocks, 0.0, comparison.alpha_of_look(0.05, look), True).bound
+        comparison.compare(
+            "superior", "t", "brier", gain, blocks, 0.0, comparison.alpha_of_look(0.05, look), True
+        ).bound
         for look in (1, 3, 12)
     ]
     assert bounds == sorted(bounds, reverse=True)
@@ -318,7 +320,7 @@ def test_equal_models_win_by_luck_no_more_often_than_alpha():
     won = 0
     for _ in range(200):
         gain = np.repeat(rng.normal(size=30), 20) + 0.1 * rng.normal(size=600)
-        won += comparison.compare("t", "brier", gain, blocks, 0.0, 0.05, superior=True).passed
+        won += comparison.compare("superior", "t", "brier", gain, blocks, 0.0, 0.05, superior=True).passed
     assert won <= 20
 
 

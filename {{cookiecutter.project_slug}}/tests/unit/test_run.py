@@ -34,7 +34,7 @@ def close(project: Any, rows_of: Callable[..., pd.DataFrame]) -> Callable[..., d
     def run_red(**files: str) -> dict[str, Any]:
         for name, text in files.items():
             project.write(f"tests/pretrain/{name}.py", text)
-        with pytest.raises(GateClosed, match="^gate closed: .* reports/pretrain.json"):
+        with pytest.raises(GateClosed, match="^gate closed: .*: each reason and way out is in reports/pretrain.json"):
             pretrain.main()
         report: dict[str, Any] = project.report("pretrain")
         assert report["verdict"] == "fail"

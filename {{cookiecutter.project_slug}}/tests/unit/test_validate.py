@@ -196,7 +196,7 @@ def test_the_stage_writes_valid_rows_and_the_quarantine(project: Any, rows_of: M
 def test_the_stage_closes_the_gate_on_a_missing_column(project: Any, rows_of: Make) -> None:
     """Nothing reads the table after that."""
     record.write_parquet(rows_of(30).drop(columns="late"), ingest.OUT)
-    with pytest.raises(GateClosed, match="gate schema: column late is missing"):
+    with pytest.raises(GateClosed, match="gate closed: schema: column late is missing"):
         validate.main()
     assert not validate.VALID.exists()
 

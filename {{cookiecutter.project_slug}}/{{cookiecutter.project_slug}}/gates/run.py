@@ -104,5 +104,4 @@ def run(stage: str) -> None:
     for gate in gates:
         print(f"{gate['verdict']:>8}  {gate['gate']}: {gate['reason']}")
     if closed:
-        names = ", ".join(gate["gate"] for gate in closed)
-        raise GateClosed(f"gate closed: {names}; each reason and way out is in {path}")
+        raise GateClosed([gate["gate"] for gate in closed], f"each reason and way out is in {path}")

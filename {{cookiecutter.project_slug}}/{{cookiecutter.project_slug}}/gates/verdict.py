@@ -54,11 +54,13 @@ def require(stage: str, params: config.Params) -> dict[str, Any]:
     closed = [str(gate.get("gate")) for gate in gates if gate.get("verdict") != "pass"]
     if report.get("verdict") != "pass" or closed:
         names = ", ".join(closed) or "verdict"
-        raise GateClosed(f"{path} is red ({names}): mend what it names and run `dvc repro`")
+        raise GateClosed(["verdict"], f"{path} is red ({names}): mend what it names and run `dvc repro`")
     if {gate.get("gate") for gate in gates} != declared(stage, params):
-        raise GateClosed(f"{path} does not hold the gates that params.yaml declares: run `dvc repro`")
+        raise GateClosed(["verdict"], f"{path} does not hold the gates that params.yaml declares: run `dvc repro`")
     now, then = inputs(stage, params), report.get("inputs", {})
     changed = sorted(name for name in now if now[name] != then.get(name))
     if changed:
-        raise GateClosed(f"{path} is a verdict on something else ({', '.join(changed)} differ): run `dvc repro`")
+        raise GateClosed(
+            ["verdict"], f"{path} is a verdict on something else ({', '.join(changed)} differ): run `dvc repro`"
+        )
     return report

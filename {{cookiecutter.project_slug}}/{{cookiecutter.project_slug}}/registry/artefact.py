@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
-from ..errors import InputError
+from ..errors import GateClosed, InputError
 from ..record import write_atomically
 
 FEATURES = Path(__file__).resolve().parents[1] / "features.py"
@@ -88,16 +88,17 @@ def digest(path: Path, features: Path = FEATURES) -> str:
 def load(path: Path, expected: str | None = None, features: Path = FEATURES) -> Any:
     """Read a model that ``dump`` wrote; ``expected`` is the digest it must have.
 
-    Raises InputError, before anything of the file is built, when the file is missing, damaged, not
-    the expected one, or holds a type that is not allowed.
+    Before anything of the file is built, raises GateClosed when it is not the expected one, InputError when
+    it is missing, damaged, or holds a type that is not allowed.
     """
     import skops.io
 
     data = _read(path)
     if expected is not None and _digest(data, _read(features)) != expected:
-        raise InputError(
+        raise GateClosed(
+            ["digest"],
             f"{path} and {features.name} are not the model recorded as {expected[:12]}: one of "
-            "them was edited; restore both from its commit, or train again"
+            "them was edited; restore both from its commit, or train again",
         )
     trusted = _allowed(data, str(path))
     try:

@@ -23,8 +23,9 @@ DRAWS = 5_000_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """One test of the challenger; `gain` is positive when the challenger is better, in the metric's unit."""
+    """One test of the challenger. `gate`: the rule that asks for it. `gain`: in the metric's unit, positive is better."""
 
+    gate: str
     test: str
     metric: str
     gain: float
@@ -64,7 +65,7 @@ def gains(task: str, y: np.ndarray, theirs: np.ndarray, ours: np.ndarray, metric
     return values[1] - values[0] if metric in metrics.HIGHER_IS_BETTER else values[0] - values[1]
 
 
-def compare(name: str, metric: str, gain: np.ndarray, blocks: np.ndarray, margin: float, alpha: float,
+def compare(gate: str, name: str, metric: str, gain: np.ndarray, blocks: np.ndarray, margin: float, alpha: float,
             superior: bool) -> Comparison:  # fmt: skip
     """Test the mean `gain` (n,) over blocks: above 0 when it must be superior, else above minus the margin.
 
@@ -74,7 +75,7 @@ def compare(name: str, metric: str, gain: np.ndarray, blocks: np.ndarray, margin
     replicates = min(max(intervals.REPLICATES, math.ceil(20 / alpha)), most)
     found = intervals.estimate(gain, blocks, 1 - alpha, replicates)
     floor = 0.0 if superior else -margin
-    return Comparison(name, metric, found.value, found.low, floor, found.detectable, found.low > floor)
+    return Comparison(gate, name, metric, found.value, found.low, floor, found.detectable, found.low > floor)
 
 
 def verdicts(kind: str, task: str, promote: config.Promote, y: np.ndarray, ours: np.ndarray,
@@ -87,11 +88,11 @@ def verdicts(kind: str, task: str, promote: config.Promote, y: np.ndarray, ours:
     primary, margin = metrics.PRIMARY[task], promote.non_inferiority_margin
     champion, *anchors = rivals
     gain = gains(task, y, rivals[champion], ours, primary)
-    tests = [compare(f"{champion} {kind}", primary, gain, blocks, margin, alpha, kind == "superior")]
+    tests = [compare(kind, f"{champion} {kind}", primary, gain, blocks, margin, alpha, kind == "superior")]
     for metric, allowed in promote.guardrails.items():
         gain = gains(task, y, rivals[champion], ours, metric)
-        tests.append(compare("guardrail", metric, gain, blocks, allowed, alpha, superior=False))
+        tests.append(compare("guardrail", "guardrail", metric, gain, blocks, allowed, alpha, superior=False))
     for name in anchors:
         gain = gains(task, y, rivals[name], ours, primary)
-        tests.append(compare(f"{name} non_inferior", primary, gain, blocks, margin, alpha, superior=False))
+        tests.append(compare("anchor", f"{name} non_inferior", primary, gain, blocks, margin, alpha, superior=False))
     return tests

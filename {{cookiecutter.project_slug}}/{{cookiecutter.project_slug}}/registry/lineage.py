@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from .. import config, record, schema
-from ..errors import InputError
+from ..errors import GateClosed, InputError
 from ..gates import verdict
 
 LOCK = Path("dvc.lock")
@@ -39,11 +39,13 @@ def require_repository() -> None:
 
 
 def require_committed() -> None:
-    """Raise InputError when code that decides the model differs from the last commit."""
+    """Raise GateClosed when code that decides the model differs from the last commit."""
     changed = git("status", "--porcelain", "--untracked-files=all", "--", *CODE).splitlines()
     if changed:
         names = ", ".join(line[3:] for line in changed[:3])
-        raise InputError(f"not committed: {names}; commit the code first, or nobody can make this model again")
+        raise GateClosed(
+            ["committed"], f"not committed: {names}; commit the code first, or nobody can make this model again"
+        )
 
 
 def environment() -> str:
@@ -53,7 +55,7 @@ def environment() -> str:
 
 
 def require_lock() -> None:
-    """Raise InputError unless `dvc.lock` describes the code, parameters, data, model and reports that lie here.
+    """Raise GateClosed unless `dvc.lock` describes the code, parameters, data, model and reports that lie here.
 
     A stage that was run by hand, a stopped pipeline, or an edit since leaves something else. DVC hashes with MD5.
     Folders are left to the verdicts, whose own hashes cover the gates.
@@ -69,11 +71,11 @@ def require_lock() -> None:
     expected = code | {path: outs.get(path) for path in judged}
     for path in sorted(expected):
         if not path.is_file() or md5(path) != expected[path]:
-            raise InputError(f"{path} is not the one in {LOCK}: run `dvc repro`")
+            raise GateClosed(["lock"], f"{path} is not the one in {LOCK}: run `dvc repro`")
     tree = yaml.safe_load(config.PATH.read_text(encoding="utf-8"))
     for key, value in params:
         if at(tree, key) != value:
-            raise InputError(f"{key} in {config.PATH} is not the one in {LOCK}: run `dvc repro`")
+            raise GateClosed(["lock"], f"{key} in {config.PATH} is not the one in {LOCK}: run `dvc repro`")
 
 
 def is_code(path: str) -> bool:

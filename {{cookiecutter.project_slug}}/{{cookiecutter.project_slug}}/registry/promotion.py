@@ -68,7 +68,7 @@ def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, f
     report: dict[str, Any] = {"mode": kind, "rows": counts, "units": units, "tests": []}
     if rows < params.promote.min_rows or units < params.promote.min_units:
         reason = f"only {rows} rows in {units} units are new to the models compared: widen the test set (split) or"
-        return {**report, "decision": "refused", "reason": f"{reason} move the window on"}
+        return {**report, "decision": "refused", "gates": ["rows"], "reason": f"{reason} move the window on"}
     look = count_look(client, facts["digest"], champion.tags["digest"])
     alpha = comparison.alpha_of_look(1 - params.gates.confidence, look)
     predictions = record.read_parquet(verdict.PREDICTIONS)
@@ -78,7 +78,13 @@ def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, f
     red = [one for one in tests if not one.passed]
     told = "; ".join(f"{t.test} {t.metric}: bound {t.bound:.4g} is not above {t.margin:.4g}" for t in red)
     report |= {"look": look, "alpha": alpha, "tests": [asdict(one) for one in tests]}
-    return {**report, "decision": "refused" if red else "promoted", "reason": told or "every test passed"}
+    gates = list(dict.fromkeys(one.gate for one in red))
+    return {
+        **report,
+        "decision": "refused" if red else "promoted",
+        "gates": gates,
+        "reason": told or "every test passed",
+    }
 
 
 def count_look(client: MlflowClient, digest: str, champion: str) -> int:
@@ -114,7 +120,7 @@ def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: s
 
     Whatever keeps the models from being compared is a refusal; only a store that does not answer decides nothing.
     """
-    report: dict[str, Any] = {"dry_run": dry_run, "challenger": None, "champion": None}
+    report: dict[str, Any] = {"dry_run": dry_run, "challenger": None, "champion": None, "gates": []}
     try:
         version = versions.register(client, params)
         champion = versions.by_alias(client, "champion")
@@ -123,7 +129,8 @@ def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: s
     except tracking.StoreError:
         raise
     except (GateClosed, InputError) as error:
-        return {**report, "decision": "refused", "reason": str(error), "tests": []}
+        gates, reason = (list(error.gates), error.reason) if isinstance(error, GateClosed) else ([], str(error))
+        return {**report, "decision": "refused", "gates": gates, "reason": reason, "tests": []}
     if report["decision"] == "promoted" and not dry_run:
         crown(client, version, champion, report)
     return report
@@ -154,5 +161,6 @@ def main(dry_run: bool, reset: str | None) -> int:
         report = promote(client, config.load(), dry_run, reset)
     record.write_json(REPORT, report)
     would = "would be " if dry_run and report["decision"] == "promoted" else ""
-    print(f"{would}{report['decision']}: {report['reason']}")
+    closed = f"gate closed: {', '.join(report['gates'])}: " if report["gates"] else ""
+    print(f"{would}{report['decision']}: {closed}{report['reason']}")
     return 3 if report["decision"] == "refused" else 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import config, record, schema
-from ..errors import InputError
+from ..errors import GateClosed, InputError
 from ..gates import verdict
 from . import artefact, lineage, tracking
 
@@ -120,7 +120,7 @@ def write_bundle(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
 def register(client: MlflowClient, params: config.Params) -> ModelVersion:
     """The version of this workspace's model, created if there is none, with `challenger` pointing to it.
 
-    Raises GateClosed when a verdict does not stand, InputError when lineage would be incomplete.
+    Raises GateClosed when a verdict does not stand or lineage would be incomplete.
     """
     for stage in verdict.JUDGED:
         verdict.require(stage, params)
@@ -179,8 +179,8 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
         if not (path / "model.skops").is_file():
             raise InputError(f"version {version.version} has no model file in the store: restore the store's files")
         if content(path) != version.tags["bundle_sha256"]:
-            raise InputError(f"version {version.version} is not what was registered (its files were changed):"
-                             " restore the store's files, or roll back")  # fmt: skip
+            reason = f"version {version.version} is not what was registered (its files were changed)"
+            raise GateClosed(["digest"], f"{reason}: restore the store's files, or roll back")
         yield path
 
 

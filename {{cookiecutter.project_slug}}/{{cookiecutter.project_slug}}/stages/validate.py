@@ -164,7 +164,7 @@ def main() -> None:
     report["inputs"] = {"data": record.file_sha256(ingest.OUT), "schema": record.file_sha256(schema.PATH)}
     record.write_json(REPORT, report)
     if report["verdict"] != "pass":
-        raise GateClosed(f"gate schema: {report['gates'][0]['reason']}; mend the source or schema.yaml ({REPORT})")
+        raise GateClosed(["schema"], f"{report['gates'][0]['reason']}; mend the source or schema.yaml ({REPORT})")
     worst = "".join("; most often {column}: {rule} ({rows} rows)".format(**rule) for rule in report["rules"][:1])
     enough(valid, params.validation, contract, worst)
     record.write_parquet(quarantine.astype("str"), QUARANTINE)

@@ -23,7 +23,7 @@ DRAWS = 5_000_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """One test of the challenger. `gate`: the rule that asks for it. `gain`: in the metric's unit, positive is better."""
+    """One test of the challenger. `gate`: the rule behind it. `gain`: in the metric's unit, positive is better."""
 
     gate: str
     test: str

@@ -49,13 +49,14 @@ def test_the_logistic_map_is_the_most_likely_one_under_its_pull() -> None:
 
 
 def test_the_straight_map_is_least_squares() -> None:
-    """A line is found again; a constant prediction becomes the mean."""
+    """A line is found again, in any unit; a constant prediction becomes the mean."""
     p = np.array([1.0, 2.0, 4.0, 7.0])
     assert calibration.straightened(3 + 2 * p, p, np.array([0.0, 10.0])) == pytest.approx([3.0, 23.0])
     slope, intercept = np.polyfit(p, [1.0, 5.0, 2.0, 8.0], 1)
     found = calibration.straightened(np.array([1.0, 5.0, 2.0, 8.0]), p, np.array([0.0, 1.0]))
     assert found == pytest.approx([intercept, intercept + slope])
     assert calibration.straightened(p, np.full(4, 9.0), np.array([1.0, 9.0])).tolist() == [3.5, 3.5]
+    assert calibration.straightened(3 + 2 * p, p / 1000, np.array([0.01])) == pytest.approx([23.0])
 
 
 @pytest.mark.parametrize(("task", "change"), [("regression", "straightened"), ("binary", "recalibrated")])

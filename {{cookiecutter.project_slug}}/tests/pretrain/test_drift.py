@@ -26,7 +26,9 @@ def test_new_rows_are_like_history(gate, train, test, contract, params):
     for shift in sorted(found, key=lambda one: one.usual - one.distance):
         limit = shift.usual + margin
         good = shift.distance <= limit
-        reason = f"{shift.name}: new rows lie {shift.distance:.3f} from history, runs of history up to {shift.usual:.3f}"
+        reason = (
+            f"{shift.name}: new rows lie {shift.distance:.3f} from history, runs of history up to {shift.usual:.3f}"
+        )
         reason += "" if good else "; look for a changed unit, code or feed; if the world changed, shorten the history"
         gate.judge(good, case=shift.name, statistic=shift.distance, threshold=limit, rows=len(test), units=units,
                    reason=reason)  # fmt: skip

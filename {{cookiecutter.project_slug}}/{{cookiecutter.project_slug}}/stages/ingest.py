@@ -120,13 +120,15 @@ def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], 
         found = connection.execute(
             f"SELECT try_cast({identifier(contract.time)} AS TIMESTAMP)::DATE::VARCHAR AS day, count(*),"
             f" sum(md5_number_lower(concat_ws(chr(31), {values}))::HUGEINT)"
-            f" FROM read_parquet({quoted(str(table))}) GROUP BY day ORDER BY day"
+            f" FROM read_parquet({quoted(str(table))}) GROUP BY day ORDER BY day NULLS LAST"
         ).fetchall()
     except duckdb.Error as error:
         raise InputError(f"{table} cannot be read: {str(error).splitlines()[0]}") from error
     finally:
         connection.close()
-    return {day or NO_DAY: f"{rows} {int(total) % 2**64:016x}" for day, rows, total in found}, record.value_sha256(covered)
+    return {day or NO_DAY: f"{rows} {int(total) % 2**64:016x}" for day, rows, total in found}, record.value_sha256(
+        covered
+    )
 
 
 def main() -> None:

@@ -90,8 +90,8 @@ def test_the_fall_of_the_loss(
     fitted, predicted, fall = smoke.learn(frame, contract, params)
     assert least < fall < 0.9
     assert np.array_equal(predicted, model.predict(fitted, frame, contract))
-    deep = params_of(train={"estimator": f"sklearn.tree.DecisionTree{'Regressor' if task == 'regression' else 'Classifier'}",
-                            "encoding": "ordinal"})  # fmt: skip
+    kind = "Regressor" if task == "regression" else "Classifier"
+    deep = params_of(train={"estimator": f"sklearn.tree.DecisionTree{kind}", "encoding": "ordinal"})
     assert smoke.learn(smoke.tiny_batch(frame, contract), contract, deep)[2] == pytest.approx(1.0)
     for harmed in (frame, smoke.without_values(frame, contract), smoke.never_seen(frame, contract)):
         assert smoke.not_finite(fitted, harmed, contract)[0] == 0

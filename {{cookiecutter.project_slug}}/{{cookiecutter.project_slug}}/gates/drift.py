@@ -89,7 +89,8 @@ def codes(history: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarray, b
 
     if history.dtype.kind == "f":
         known = history.dropna().to_numpy()
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf")) if len(known) else []
+        cuts = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf") if len(known) else known
+        edges = np.unique(cuts)
         cut = [np.where(part.isna(), -1, np.searchsorted(edges, part, side="left")) for part in (history, new)]
         return cut[0], cut[1], True
     ranked = {v: min(i, BINS) for i, v in enumerate(pd.concat([history, new]).value_counts().index)}

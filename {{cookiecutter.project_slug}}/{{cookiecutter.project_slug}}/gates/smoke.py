@@ -47,8 +47,8 @@ def not_finite(fitted: Any, rows: pd.DataFrame, contract: Schema) -> tuple[int, 
 def without_values(rows: pd.DataFrame, contract: Schema) -> pd.DataFrame:
     """`rows` with every nullable input null."""
     nullable = [name for name in contract.inputs if contract.columns[name].nullable]
-    everywhere = np.ones(len(rows), dtype=bool)
-    return rows.assign(**{name: rows[name].mask(everywhere) for name in nullable})
+    empty: pd.DataFrame = rows.assign(**{name: rows[name].mask(np.ones(len(rows), dtype=bool)) for name in nullable})
+    return empty
 
 
 def never_seen(rows: pd.DataFrame, contract: Schema) -> pd.DataFrame:
@@ -70,4 +70,5 @@ def tiny_batch(rows: pd.DataFrame, contract: Schema) -> pd.DataFrame:
     else:
         turn = distinct.groupby(contract.target).cumcount().to_numpy()
         batch = distinct.iloc[np.argsort(turn, kind="stable")[:TINY]]
-    return pd.concat([batch] * -(-len(rows) // len(batch)), ignore_index=True)
+    repeated: pd.DataFrame = pd.concat([batch] * -(-len(rows) // len(batch)), ignore_index=True)
+    return repeated

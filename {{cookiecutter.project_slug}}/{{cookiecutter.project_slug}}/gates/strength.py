@@ -44,16 +44,17 @@ class Fit:
 
 def answers(frame: pd.DataFrame, contract: Schema) -> np.ndarray:
     """The class of each row as 0..K-1, shape (n,); a numeric target is above its median (1) or not (0)."""
-    y = contract.encode_target(frame[contract.target]).to_numpy()
+    y: np.ndarray = contract.encode_target(frame[contract.target]).to_numpy()
     if contract.task == "regression":
-        return (y > np.median(y)).astype(int)
-    return np.unique(y, return_inverse=True)[1]
+        return np.asarray(y > np.median(y)).astype(int)
+    return np.asarray(np.unique(y, return_inverse=True)[1])
 
 
 def halves(blocks: np.ndarray) -> np.ndarray:
     """True for the rows of every other block, shape (n,); of every other row when there is one block only."""
     ranked = np.unique(blocks, return_inverse=True)[1]
-    return (ranked if ranked.any() else np.arange(len(blocks))) % 2 == 0
+    place = ranked if ranked.any() else np.arange(len(blocks))
+    return np.asarray(place % 2 == 0)
 
 
 def area(yes: np.ndarray, no: np.ndarray, score: np.ndarray) -> float:
@@ -108,8 +109,8 @@ def numbers(values: pd.Series, kind: str) -> np.ndarray:
         codes = np.unique(text.fillna("").astype("str"), return_inverse=True)[1]
         return np.where(text.isna(), np.nan, codes)
     if kind == "datetime":
-        return (values - values.min()).dt.total_seconds().to_numpy(dtype=float)
-    return values.astype("float64").to_numpy()
+        values = (values - values.min()).dt.total_seconds()
+    return np.asarray(values, dtype=float)
 
 
 def bins(values: np.ndarray, kind: str, fit: np.ndarray) -> np.ndarray:

@@ -114,7 +114,7 @@ def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], 
         described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quoted(str(table))})").fetchall()
         kinds = {row[0]: row[1] for row in described}
         covered = [[name, kinds[name]] for name in contract.columns if name in kinds]
-        if contract.time not in kinds:
+        if contract.time is None or contract.time not in kinds:
             return {}, record.value_sha256(covered)
         values = ", ".join(f"coalesce({identifier(name)}::VARCHAR, chr(30))" for name, _ in covered)
         found = connection.execute(
@@ -126,9 +126,8 @@ def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], 
         raise InputError(f"{table} cannot be read: {str(error).splitlines()[0]}") from error
     finally:
         connection.close()
-    return {day or NO_DAY: f"{rows} {int(total) % 2**64:016x}" for day, rows, total in found}, record.value_sha256(
-        covered
-    )
+    days = {day or NO_DAY: f"{rows} {int(total) % 2**64:016x}" for day, rows, total in found}
+    return days, record.value_sha256(covered)
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ def diabetes(started: Path, tmp_path: Path) -> Path:
     known = "a blood value that doctors know to be telling"
     params["gates"]["pretrain"]["target_leak"]["accept"] = {"s5": known}
     del params["gates"]["posttrain"]["slices"]
+    del params["gates"]["pretrain"]["history"]
     params["gates"]["posttrain"]["threshold"] = {"metric": "mae", "at_most": 60.0}
     params["gates"]["posttrain"]["baseline"] = {"linear_margin": 5.0}
     params["promote"] |= {"guardrails": {"mse": 500.0}, "min_rows": 100}
@@ -45,6 +46,7 @@ def diabetes(started: Path, tmp_path: Path) -> Path:
     text = pipeline.read_text(encoding="utf-8").replace("demo/flights.parquet", "rows_1.csv\n      - rows_2.csv")
     pipeline.write_text(text, encoding="utf-8")
     (project / "tests/posttrain/test_slices.py").unlink()
+    (project / "tests/pretrain/test_history.py").unlink()
     works(run(project, "git", "add", "-A"))
     works(run(project, "git", "commit", "-qm", "Our own table"))
     return project

@@ -1,0 +1,95 @@
+"""The tests over blocks that a challenger must pass, and how much luck each look may spend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from {{ cookiecutter.project_slug }} import config
+from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.registry import comparison
+
+
+def facts(**changes: str) -> dict[str, str]:
+    return {"recipe": "r", "train_until": "2020-02-01", "train_sha256": "t"} | changes
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "kind"),
+    [
+        (facts(train_until="2020-03-01"), facts(), "non_inferior"),
+        (facts(), facts(), "superior"),
+        (facts(train_until="2020-01-01"), facts(), "superior"),
+        (facts(recipe="s", train_until="2020-03-01"), facts(), "superior"),
+        (facts(train_until="", train_sha256="u"), facts(train_until=""), "non_inferior"),
+        (facts(train_until=""), facts(train_until=""), "superior"),
+    ],
+)
+def test_mode(challenger, champion, kind):
+    assert comparison.mode(challenger, champion) == kind
+
+
+def sample() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.2, 0.8, 2000)
+    return (rng.uniform(size=2000) < p).astype(float), p, np.repeat(np.arange(100), 20)
+
+
+def verdicts_of(ours: Any, rivals: dict[str, Any], task: str = "binary", **promote: Any) -> list[comparison.Comparison]:
+    y, _, blocks = sample()
+    defaults: dict[str, Any] = {"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 1, "min_units": 2}
+    given = config.Promote(**(defaults | promote))
+    return comparison.verdicts("non_inferior", task, given, y, ours, rivals, blocks, 0.05)
+
+
+def test_small_losses_do_not_add_up_because_the_anchor_remembers():
+    _, p, _ = sample()
+    champion, ours = np.clip(p + 0.1, 0, 1), np.clip(p + 0.13, 0, 1)
+    against_champion, against_anchor = verdicts_of(ours, {"champion": champion, "anchor 1": p})
+    assert against_champion.passed
+    assert against_anchor.test == "anchor 1 non_inferior"
+    assert not against_anchor.passed
+
+
+def test_a_guardrail_closes_on_its_own_metric_and_one_nobody_knows_is_named():
+    y, p, _ = sample()
+    primary, auc = verdicts_of(1 - p, {"champion": p}, non_inferiority_margin=1.0, guardrails={"auc": 0.02})
+    assert primary.passed
+    assert not auc.passed
+    assert auc.gain < -0.1
+    wrong = config.Promote(non_inferiority_margin=0, guardrails={"auc": 0.02}, min_rows=1, min_units=2)
+    comparison.require_guardrails("binary", wrong)
+    with pytest.raises(InputError, match=r"promote.guardrails: auc is none of mae, mse"):
+        comparison.require_guardrails("regression", wrong)
+
+
+def test_regression_compares_absolute_errors():
+    y, p, _ = sample()
+    (found,) = verdicts_of(y + 0.5, {"champion": y + 0.25}, task="regression")
+    assert (found.metric, found.gain, found.passed) == ("mae", pytest.approx(-0.25), False)
+
+
+def test_a_later_look_asks_for_more(monkeypatch):
+    y, p, blocks = sample()
+    gain = comparison.gains("binary", y, np.clip(p + 0.1, 0, 1), p, "brier")
+    bounds = [
+        comparison.compare(
+            "superior", "t", "brier", gain, blocks, 0.0, comparison.alpha_of_look(0.05, look), True
+        ).bound
+        for look in (1, 3, 12)
+    ]
+    assert bounds == sorted(bounds, reverse=True)
+    assert len(set(bounds)) == 3
+
+
+def test_equal_models_win_by_luck_no_more_often_than_alpha():
+    """Day effects shared by 20 rows: a row-wise test would let through several times alpha."""
+    rng = np.random.default_rng(2)
+    blocks = np.repeat(np.arange(30), 20)
+    won = 0
+    for _ in range(200):
+        gain = np.repeat(rng.normal(size=30), 20) + 0.1 * rng.normal(size=600)
+        won += comparison.compare("superior", "t", "brier", gain, blocks, 0.0, 0.05, superior=True).passed
+    assert won <= 20

@@ -1,34 +1,35 @@
-"""Mutate what decides in the project of the current folder; run by tests/test_mutation.py in an environment with mutmut.
+"""Mutate one module of the project in the current folder, with mutmut in its environment: `mutate.py MODULE`.
 
-Prints one JSON object: by module how many mutants there were, how many were killed, and the survivors as
-`function: line -> line`. Not mutated, and so not counted: code outside functions (constants, tables), decorated
-functions (pytest's fixtures and hook wrappers), the text of f-strings, and string literals with a space, which
-are sentences for a person.
+Writes `mutants.json`: how many mutants there were, how many the unit tests of that module's name killed, and the
+others as `function: old lines -> new lines`. Not mutated, and so not counted: code outside functions (constants,
+tables), decorated functions (pytest's fixtures and hook wrappers), the text of f-strings, and string literals with
+a space, which are sentences for a person.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from difflib import ndiff
 from pathlib import Path
 from typing import Any
 
-DECIDES = ("gates/*.py", "stages/split.py", "registry/promotion.py", "registry/comparison.py")
 KILLED = ("killed", "timeout")
 
 
-def configure(package: Path) -> None:
-    """Write mutmut's settings: what is mutated, and that each module is held by the unit tests of its name."""
-    modules = [path for pattern in DECIDES for path in sorted(package.glob(pattern)) if path.stem != "__init__"]
-    tests = [Path(f"tests/unit/test_{path.stem}.py") for path in modules]
-    missing = [str(path) for path in tests if not path.is_file()]
-    if missing:
-        sys.exit(f"no unit tests of their own: {', '.join(missing)}")
-    blocks: dict[str, Any] = {"source_paths": [package], "only_mutate": modules, "also_copy": ["params.yaml"]}
-    blocks |= {"pytest_add_cli_args": ["-p", "no:cacheprovider"], "pytest_add_cli_args_test_selection": tests}
-    text = "".join(f"{key}=\n" + "".join(f"    {line}\n" for line in lines) for key, lines in blocks.items())
+def configure(module: Path) -> None:
+    """Write mutmut's settings: which file is mutated, and by which tests it is held."""
+    settings = {
+        "source_paths": module.parts[0],
+        "only_mutate": module,
+        "pytest_add_cli_args_test_selection": f"tests/unit/test_{module.stem}.py",
+        "timeout_constant": 4,
+        "use_git_change_detection": False,
+    }
+    text = "".join(f"{key} = {value}\n" for key, value in settings.items())
     Path("setup.cfg").write_text(f"[mutmut]\n{text}", encoding="utf-8")
 
 
@@ -45,7 +46,21 @@ def leave_sentences() -> None:
     operators[places[0]] = (operators[places[0]][0], words)
 
 
-def change(name: str, path: str) -> str:
+def keep_children_out_of_the_survey() -> None:
+    """While mutmut notes which test calls what, a child process, which has none of its settings, runs unobserved."""
+    from mutmut import __main__ as command  # type: ignore[import-not-found]
+
+    switch = command.set_mutant_under_test
+
+    def switch_here(name: str | None) -> None:
+        switch(name)
+        if name == "stats":
+            del os.environ["MUTANT_UNDER_TEST"]
+
+    command.set_mutant_under_test = switch_here
+
+
+def change(name: str, path: Path) -> str:
     """What a mutant changes, as `function: old -> new`, each side on one line."""
     from mutmut.mutation.diff_apply import read_functions_from_index  # type: ignore[import-not-found]
     from mutmut.utils.format_utils import (  # type: ignore[import-not-found]
@@ -63,25 +78,18 @@ def change(name: str, path: str) -> str:
 
 def main() -> None:
     """Mutate and report."""
-    package = Path(Path.cwd().name)
-    configure(package)
+    module = Path(Path.cwd().name, sys.argv[1])
+    shutil.rmtree("mutants", ignore_errors=True)
+    configure(module)
     leave_sentences()
+    keep_children_out_of_the_survey()
     from mutmut.__main__ import cli  # type: ignore[import-not-found]
     from mutmut.stats import status_by_exit_code  # type: ignore[import-not-found]
 
-    cli(["run", "--max-children", sys.argv[1]], standalone_mode=False)
-    report = {}
-    for meta in sorted(Path("mutants", package).rglob("*.meta")):
-        path = meta.relative_to("mutants").with_suffix("")
-        codes = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
-        alive = {name: status_by_exit_code[code] for name, code in codes.items()}
-        alive = {name: status for name, status in alive.items() if status not in KILLED}
-        if codes:
-            report[path.relative_to(package).as_posix()] = {
-                "mutants": len(codes),
-                "killed": len(codes) - len(alive),
-                "alive": sorted((change(name, str(path)), status) for name, status in alive.items()),
-            }
+    cli(["run"], standalone_mode=False)
+    codes = json.loads(Path("mutants", f"{module}.meta").read_text(encoding="utf-8"))["exit_code_by_key"]
+    alive = sorted(change(name, module) for name, code in codes.items() if status_by_exit_code[code] not in KILLED)
+    report = {"mutants": len(codes), "killed": len(codes) - len(alive), "alive": alive}
     Path("mutants.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

@@ -58,7 +58,8 @@ def test_all_rows_get_the_value_in_the_columns_own_type(trial: Make) -> None:
         ("up", 0.01, 0.0, True), ("up", -0.01, 1.0, False), ("up", 0.0, 0.0, False),
         ("down", -0.01, 0.0, True), ("down", 0.01, 1.0, False), ("down", 0.0, 0.0, False),
         ("same", 0.0, 0.0, True), ("same", 0.01, 1.0, True), ("same", -0.01, 1.0, True),
-        ("up", -0.002, 0.0, False), ("down", 0.002, 0.0, False), ("same", 0.002, 0.0, True), ("same", -0.002, 0.0, True),
+        ("up", -0.002, 0.0, False), ("down", 0.002, 0.0, False),
+        ("same", 0.002, 0.0, True), ("same", -0.002, 0.0, True),
     ],
 )  # fmt: skip
 def test_a_move_is_judged_by_its_sign_beyond_the_tolerance(

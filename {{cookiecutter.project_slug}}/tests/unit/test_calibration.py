@@ -29,7 +29,7 @@ def test_the_logistic_map_finds_the_frequencies() -> None:
 
 
 def test_what_the_data_leave_open_stays_as_it_is() -> None:
-    """A constant prediction moves by its intercept alone, against a pull of one row; outcomes of one kind are finite."""
+    """A constant prediction moves by its intercept alone, pulled by one row; outcomes of one kind stay finite."""
     y = np.array([1.0] * 8 + [0.0] * 2)
     expected = optimize.brentq(lambda a: 10 * (special.expit(a) - 0.8) + a, 0, 5)
     intercept, slope = calibration.logistic(y, np.full(10, 0.5))

@@ -32,7 +32,7 @@ def test_the_least_time_of_each_call_counts() -> None:
 
 def test_datetimes_become_days() -> None:
     """Since 1970; a null stays one."""
-    times = pd.DataFrame({"when": pd.to_datetime(["1970-01-02 12:00", None, "1970-01-11"])})
+    times = pd.DataFrame({"when": pd.to_datetime(["1970-01-02 12:00", None, "1970-01-11 00:00"])})
     assert latency.days(times)["when"].fillna(-1).tolist() == [1.5, -1.0, 10.0]
 
 
@@ -45,9 +45,8 @@ def test_the_reference_takes_every_input(contract_of: Callable[..., Any], rows_o
     assert steps == {"time": ["when"], "number": ["size", "open"], "category": ["place"]}
     assert plain.predict(rows.assign(place="new", size=np.nan)).shape == (60,)
     bare = contract_of(task, place=..., size=..., open={"type": "datetime"})
-    assert latency.reference(rows.assign(open=rows["when"]), bare).predict(rows.assign(open=rows["when"])).shape == (
-        60,
-    )
+    times = rows.assign(open=rows["when"])
+    assert latency.reference(times, bare).predict(times).shape == (60,)
 
 
 def test_the_ratio_is_of_least_times_on_one_thread(

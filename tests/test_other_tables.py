@@ -33,12 +33,14 @@ def diabetes(started: Path, tmp_path: Path) -> Path:
     params["train"] |= {"estimator": "sklearn.linear_model.Ridge", "arguments": {"alpha": 2.0}, "encoding": "onehot"}
     params["evaluate"]["slices"] = []
     params["posttrain"]["directions"] = [{"column": "bmi", "low": 20.0, "high": 35.0, "expect": "up"}]
+    params["posttrain"]["functionality"] = [{"given": {"bmi": 35.0, "bp": 110.0}, "above": 100.0}]
     params["gates"]["resample_by"] = "row"
     known = "a blood value that doctors know to be telling"
     params["gates"]["pretrain"]["target_leak"]["accept"] = {"s5": known}
     del params["gates"]["posttrain"]["slices"]
     params["gates"]["posttrain"]["threshold"] = {"metric": "mae", "at_most": 60.0}
     params["gates"]["posttrain"]["baseline"] = {"linear_margin": 5.0}
+    params["gates"]["posttrain"]["calibration"] = {"at_most": 0.1}
     params["promote"] |= {"guardrails": {"mse": 500.0}, "min_rows": 100}
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     pipeline = project / "dvc.yaml"
@@ -55,7 +57,7 @@ def test_regression_from_csv_files_reaches_a_champion(diabetes: Path) -> None:
     works(run(diabetes, "dvc", "repro"))
     gates = json.loads((diabetes / "reports/posttrain.json").read_text(encoding="utf-8"))["gates"]
     assert {gate["gate"]: gate["verdict"] for gate in gates} == dict.fromkeys(
-        ("baseline", "behaviour", "threshold"), "pass"
+        ("artefact", "baseline", "behaviour", "calibration", "latency", "refit", "threshold"), "pass"
     )
     works(command(diabetes, "promote"))
     assert set(aliases(diabetes)) == {"champion", "challenger"}

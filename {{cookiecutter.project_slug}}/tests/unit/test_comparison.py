@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.gates import intervals
 from {{ cookiecutter.project_slug }}.registry import comparison
 
 
@@ -42,6 +44,45 @@ def verdicts_of(ours: Any, rivals: dict[str, Any], task: str = "binary", **promo
     defaults: dict[str, Any] = {"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 1, "min_units": 2}
     given = config.Promote(**(defaults | promote))
     return comparison.verdicts("non_inferior", task, given, y, ours, rivals, blocks, 0.05)
+
+
+@pytest.mark.parametrize(("kind", "floor"), [("superior", 0.0), ("non_inferior", -0.01)])
+@pytest.mark.parametrize(("task", "primary", "watched"), [("binary", "brier", "auc"), ("regression", "mae", "mse")])
+def test_each_test_has_its_gate_its_name_and_its_floor(kind, floor, task, primary, watched):
+    """Equal models: the champion is not beaten, nothing is lost on the guardrail or against the anchor."""
+    y, p, blocks = sample()
+    given = config.Promote(non_inferiority_margin=0.01, guardrails={watched: 0.02}, min_rows=1, min_units=2)
+    found = comparison.verdicts(kind, task, given, y, p, {"champion": p, "anchor 1": p}, blocks, 0.05)
+    assert [(one.gate, one.test, one.metric, one.margin, one.passed) for one in found] == [
+        (kind, f"champion {kind}", primary, floor, kind == "non_inferior"),
+        ("guardrail", "guardrail", watched, -0.02, True),
+        ("anchor", "anchor 1 non_inferior", primary, -0.01, True),
+    ]
+
+
+def test_a_test_says_what_it_could_have_seen_and_later_looks_get_more_replicates():
+    """20 / alpha of them, up to what fits into memory."""
+    y, p, blocks = sample()
+    gain = comparison.gains("binary", y, np.clip(p + 0.1, 0, 1), p, "brier")
+    for alpha, replicates in ((0.05, 2000), (0.002, 10_000), (0.0001, 50_000)):
+        found = comparison.compare("superior", "t", "brier", gain, blocks, 0.0, alpha, superior=True)
+        expected = intervals.estimate(gain, blocks, 1 - alpha, replicates)
+        assert (found.gain, found.bound, found.detectable) == (expected.value, expected.low, expected.detectable)
+
+
+def test_the_shares_of_all_looks_add_up():
+    """alpha / (n (n + 1)) for the n-th."""
+    assert [comparison.alpha_of_look(0.06, look) for look in (1, 2, 3)] == pytest.approx([0.03, 0.01, 0.005])
+    spent = sum(comparison.alpha_of_look(0.05, look) for look in range(1, 10_000))
+    assert spent == pytest.approx(0.05, rel=1e-3)
+    assert spent < 0.05
+
+
+def test_an_earlier_look_counts_by_the_rows_it_shares():
+    times = pd.Series(pd.date_range("2020-01-01", periods=4))
+    window = ("2020-01-02", "2020-01-03 00:00:00")
+    assert comparison.number_of_look(times, [window, ("2020-01-04", "2021-01-01")]) == 1.75
+    assert comparison.number_of_look(None, [("", ""), window]) == 3
 
 
 def test_small_losses_do_not_add_up_because_the_anchor_remembers():

@@ -92,7 +92,7 @@ def test_a_report_on_something_else_does_not(judged: Any, change: Change, said: 
     with pytest.raises(GateClosed, match=said) as caught:
         verdict.require("posttrain", judged.params())
     assert "dvc repro" in str(caught.value)
-    assert caught.value.gates == ["verdict"]
+    assert caught.value.gates == ("verdict",)
 
 
 def test_each_stage_has_its_own_gates(judged: Any) -> None:

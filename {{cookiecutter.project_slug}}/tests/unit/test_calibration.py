@@ -124,3 +124,14 @@ def test_a_prediction_that_is_no_number_is_never_calibrated() -> None:
     """Its loss is no number either, which is below no limit."""
     p = np.array([np.nan, 0.2, 0.4, 0.6])
     assert np.isnan(calibration.loss("binary", np.array([0.0, 1, 0, 1]), p, np.array([0, 0, 1, 1]))).any()
+
+
+def test_a_line_is_straightened_however_narrow_and_halves_are_every_other_block() -> None:
+    """Small numbers have a slope as large ones do; of five blocks the second and fourth are one half."""
+    p = np.array([0.1, 0.2, 0.3, 0.25, 0.15, 0.4])
+    assert calibration.straightened(2 * p, p, p) == pytest.approx(2 * p)
+    y, blocks = np.array([0.3, 0.1, 0.9, 0.2, 0.5, 0.4]), np.array([3, 5, 5, 7, 8, 9])
+    odd = np.isin(blocks, [5, 8])
+    found = calibration.crossed("regression", y, p, blocks)
+    assert found[odd] == pytest.approx(calibration.straightened(y[~odd], p[~odd], p[odd]))
+    assert found[~odd] == pytest.approx(calibration.straightened(y[odd], p[odd], p[~odd]))

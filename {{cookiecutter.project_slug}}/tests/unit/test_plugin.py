@@ -26,20 +26,27 @@ def test_a_gate_passes_only_when_all_it_judged_passed() -> None:
     assert gate.cases[1] == case | figures | {"case": "c"}
     gate.judge(False, statistic=3, threshold=2, rows=3, reason="three")
     gate.judge(False, statistic=4, threshold=2, rows=3, reason="four")
-    with pytest.raises(pytest.fail.Exception, match="three; four"):
+    assert [case["verdict"] for case in gate.cases[2:]] == ["fail", "fail"]
+    with pytest.raises(pytest.fail.Exception, match="three; four") as caught:
         gate.conclude()
+    assert caught.value.pytrace is False
 
 
 def test_a_gate_without_evidence_fails() -> None:
     """Nothing judged, a threshold unread, a threshold that nobody declared."""
     gate = plugin.Gate("g", {"limit": 2, "other": 1})
-    with pytest.raises(pytest.fail.Exception, match="g judged nothing"):
+    failures = []
+    with pytest.raises(pytest.fail.Exception, match="g judged nothing") as caught:
         gate.conclude()
+    failures.append(caught.value)
     gate.judge(True, statistic=1, threshold=2, rows=3, reason="one")
-    with pytest.raises(pytest.fail.Exception, match="never read its threshold limit, other"):
+    with pytest.raises(pytest.fail.Exception, match="never read its threshold limit, other") as caught:
         gate.conclude()
-    with pytest.raises(pytest.fail.Exception, match="no threshold more for gate g"):
+    failures.append(caught.value)
+    with pytest.raises(pytest.fail.Exception, match="no threshold more for gate g") as caught:
         gate.threshold("more")
+    failures.append(caught.value)
+    assert [failure.pytrace for failure in failures] == [False] * 3
 
 
 class Item:

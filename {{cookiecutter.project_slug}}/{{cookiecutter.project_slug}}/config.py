@@ -8,11 +8,13 @@ gates that must run, and each gate's test reads its own thresholds.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from .errors import InputError
 
@@ -143,6 +145,15 @@ class Gates(Block):
     pretrain: dict[str, Thresholds] = Field(min_length=1)
     posttrain: dict[str, Thresholds] = Field(min_length=1)
 
+    @field_validator("pretrain", "posttrain")
+    @classmethod
+    def _finite(cls, gates: dict[str, Thresholds]) -> dict[str, Thresholds]:
+        for gate, thresholds in gates.items():
+            for name, value in thresholds.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ValueError(f"{gate}.{name} is {value}, which no statistic can exceed: give a number")
+        return gates
+
 
 class Promote(Block):
     """Challenger against champion: margins are in units of the primary metric."""
@@ -168,16 +179,21 @@ class Params(Block):
     promote: Promote
 
 
+def parse(text: str) -> Any:
+    """The value of a YAML 1.2 text, as DVC reads it: 1e-9 is a number, and no key may stand twice. Raises YAMLError."""
+    return YAML(typ="safe").load(text)
+
+
 def read_yaml(path: Path, model: type[Model]) -> Model:
     """Read a YAML file into `model`; every problem becomes one InputError naming file and key."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run from the project's folder") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
+    except YAMLError as error:
+        where = " ".join(str(error).partition("To suppress")[0].split())
         raise InputError(f"{path} is not valid YAML: {where}") from error
     try:
         return model.model_validate(raw)

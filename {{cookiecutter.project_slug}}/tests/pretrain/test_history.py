@@ -21,7 +21,7 @@ def test_days_seen_before_hold_the_same_rows(gate, train, test, contract):
     if contract.time is None:
         gate.judge(False, statistic=0, threshold=0, rows=rows,
                    reason="schema.yaml has no time column, so no day can be compared:"
-                   " take history out of gates.pretrain in params.yaml")  # fmt: skip
+                   " take history out of gates.pretrain in params.yaml and delete its test")  # fmt: skip
         return
     before = history.previous()
     days = history.changed(before, record.read_json(Path(history.DAYS)), accepted) if before else []

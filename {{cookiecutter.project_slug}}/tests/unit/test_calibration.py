@@ -49,13 +49,14 @@ def test_the_logistic_map_is_the_most_likely_one_under_its_pull() -> None:
 
 
 def test_the_straight_map_is_least_squares() -> None:
-    """A line is found again; a constant prediction becomes the mean."""
+    """A line is found again, in any unit; a constant prediction becomes the mean."""
     p = np.array([1.0, 2.0, 4.0, 7.0])
     assert calibration.straightened(3 + 2 * p, p, np.array([0.0, 10.0])) == pytest.approx([3.0, 23.0])
     slope, intercept = np.polyfit(p, [1.0, 5.0, 2.0, 8.0], 1)
     found = calibration.straightened(np.array([1.0, 5.0, 2.0, 8.0]), p, np.array([0.0, 1.0]))
     assert found == pytest.approx([intercept, intercept + slope])
     assert calibration.straightened(p, np.full(4, 9.0), np.array([1.0, 9.0])).tolist() == [3.5, 3.5]
+    assert calibration.straightened(3 + 2 * p, p / 1000, np.array([0.01])) == pytest.approx([23.0])
 
 
 @pytest.mark.parametrize(("task", "change"), [("regression", "straightened"), ("binary", "recalibrated")])
@@ -126,12 +127,10 @@ def test_a_prediction_that_is_no_number_is_never_calibrated() -> None:
     assert np.isnan(calibration.loss("binary", np.array([0.0, 1, 0, 1]), p, np.array([0, 0, 1, 1]))).any()
 
 
-def test_a_line_is_straightened_however_narrow_and_halves_are_every_other_block() -> None:
-    """Small numbers have a slope as large ones do; of five blocks the second and fourth are one half."""
-    p = np.array([0.1, 0.2, 0.3, 0.25, 0.15, 0.4])
-    assert calibration.straightened(2 * p, p, p) == pytest.approx(2 * p)
-    y, blocks = np.array([0.3, 0.1, 0.9, 0.2, 0.5, 0.4]), np.array([3, 5, 5, 7, 8, 9])
-    odd = np.isin(blocks, [5, 8])
-    found = calibration.crossed("regression", y, p, blocks)
+def test_each_half_is_every_other_block() -> None:
+    """Of four blocks the second and the fourth, whatever their numbers."""
+    p, y = np.array([0.1, 0.2, 0.3, 0.25, 0.15, 0.4]), np.array([0.3, 0.1, 0.9, 0.2, 0.5, 0.4])
+    odd = np.array([False, True, True, False, True, False])
+    found = calibration.crossed("regression", y, p, np.array([3, 5, 5, 7, 8, 7]))
     assert found[odd] == pytest.approx(calibration.straightened(y[~odd], p[~odd], p[odd]))
     assert found[~odd] == pytest.approx(calibration.straightened(y[odd], p[odd], p[~odd]))

@@ -66,6 +66,8 @@ def test_the_shipped_file_is_valid() -> None:
         ({"posttrain": with_given(given={}, above=0.1)}, r"posttrain\.functionality\.0\.given"),
         ({"gates": {"pretrain": {}}}, r"gates\.pretrain"),
         ({"gates": {"confidence": 0.5}}, r"gates\.confidence"),
+        ({"gates": {"pretrain": {"first": {"limit": float("inf")}}}}, r"gates\.pretrain: .*first\.limit is inf"),
+        ({"gates": {"posttrain": {"last": {"limit": float("nan")}}}}, r"last\.limit is nan"),
         ({"promote": {"non_inferiority_margin": float("inf")}}, r"promote\.non_inferiority_margin"),
         ({"train": {"cost": {"false_negative": float("nan")}}}, r"train\.cost\.false_negative"),
         ({"ingest": {"start": "2024-02-01", "end": "2024-02-01"}}, "start must lie before end"),
@@ -97,7 +99,13 @@ def test_two_mistakes_are_both_named(load: Callable[..., config.Params]) -> None
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "is missing"), (b"a: [", "is not valid YAML"), (b"\xff\xfe\x00", "cannot be read"), (b"", "the file: ")],
+    [
+        (None, "is missing"),
+        (b"a: [", "is not valid YAML"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"", "the file: "),
+        (b"seed: 1\nsplit:\n  by: time\n  by: hash\n", 'not valid YAML: .*found duplicate key "by"'),
+    ],
 )
 def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, content: bytes | None, said: str) -> None:
     """Missing, broken, not text, or empty."""
@@ -129,3 +137,8 @@ def test_the_keys_are_those_of_the_pipeline() -> None:
     assert {name: set(stage.get("params", [])) for name, stage in stages.items()} == {
         name: set(keys) for name, keys in config.STAGE_PARAMS.items()
     }
+
+
+def test_numbers_are_read_as_dvc_reads_them() -> None:
+    """Also without a point, which YAML 1.1 takes for text; a country's code stays text."""
+    assert config.parse("{a: 1e-9, b: [no, 010]}") == {"a": 1e-9, "b": ["no", 10]}

@@ -183,6 +183,19 @@ def test_the_number_of_threads_does_not_matter(daily: Any) -> None:
     assert all(daily(many) == first for _ in range(3))
 
 
+def test_a_value_is_the_same_however_the_file_types_it(daily: Any) -> None:
+    """Whole numbers, fractions, times and words, as such or as text; a file that another tool wrote anew."""
+    first = daily(TABLE)
+    assert daily(TABLE.astype({"id": "float64"})) == first
+    assert (
+        daily(TABLE.astype({"id": "str", "size": "str", "when": "datetime64[ms]"}).where(TABLE.notna(), None)) == first
+    )
+    written = TABLE.assign(when=["2024-01-01 23:59:59", "2024-01-02", "2024-01-02T08:00:00", None])
+    assert daily(written) == first
+    assert daily(TABLE.assign(id=[1.0, 2.5, 3.0, 4.0])) != first
+    assert daily(TABLE.assign(id=["1", "x", "3", "4"])) != first
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -210,9 +223,9 @@ def test_rows_that_come_twice_do_not_cancel(daily: Any) -> None:
 
 
 def test_what_is_covered_is_declared_columns_and_their_types(daily: Any, contract_of: Any) -> None:
-    """Another type or another column is another cover."""
+    """Another declared type or another column is another cover."""
     covered = daily(TABLE)[1]
-    assert daily(TABLE.astype({"id": "float64"}))[1] != covered
+    assert daily(TABLE, contract_of(id={"type": "float"}))[1] != covered
     assert daily(TABLE.drop(columns="size"))[1] != covered
     assert daily(TABLE, contract_of(note={"type": "category"}))[1] != covered
 

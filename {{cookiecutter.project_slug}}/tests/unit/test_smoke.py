@@ -36,6 +36,15 @@ def test_a_tiny_batch_has_the_classes_in_turn(rows_of: Make, contract_of: Make, 
     assert len(smoke.tiny_batch(frame.iloc[:16], contract)) == 16
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_tiny_batch_has_no_nulls(rows_of: Make, contract_of: Make, task: str) -> None:
+    """Each takes a value that a row nearby has; a column without any value stays as it is."""
+    frame = rows_of(200)
+    sparse = frame.assign(size=frame["size"].where(frame.index == 100))
+    assert set(smoke.tiny_batch(sparse, contract_of(task))["size"]) == {frame["size"][100]}
+    assert smoke.tiny_batch(frame.assign(size=np.nan), contract_of(task))["size"].isna().all()
+
+
 def test_a_rare_class_is_in_the_tiny_batch(rows_of: Make, contract_of: Make) -> None:
     """However late its rows come."""
     frame = rows_of(100).assign(late=(np.arange(100) > 97).astype(int))

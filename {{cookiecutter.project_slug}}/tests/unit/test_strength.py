@@ -277,6 +277,15 @@ def test_least_squares_survive_a_column_of_nulls_and_a_constant() -> None:
     assert score(np.array([[np.nan, np.nan, 4.0]])) == pytest.approx(np.full((1, 2), 0.5), abs=1e-9)
 
 
+def test_trees_learn_nothing_of_a_column_of_nulls() -> None:
+    """Which they would refuse; a value that turns up later is not read either."""
+    y = np.resize([0, 1, 1], 120)
+    score = strength.trees(np.column_stack([y * 1.0, np.full(120, np.nan)]), y, 2)
+    late = np.column_stack([y * 1.0, np.arange(120.0)])
+    assert (score(late).argmax(axis=1) == y).all()
+    assert len(np.unique(score(late)[y == 1], axis=0)) == 1
+
+
 def test_a_class_that_a_half_lacks_has_no_chance() -> None:
     """The scores of trees have a column for every class."""
     x = np.arange(80.0).reshape(-1, 1)

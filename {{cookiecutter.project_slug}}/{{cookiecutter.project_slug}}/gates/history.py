@@ -45,8 +45,8 @@ def whole(report: Report, day: str) -> bool:
 def changed(before: Report, now: Report, accepted: list[str]) -> list[str]:
     """Days whose rows differ between two reports, in order, without those accepted by day or by month (YYYY-MM).
 
-    A day that lost all its rows, or had none before, differs. Empty when the reports cover other columns or other
-    types of them: nothing can be said then. Rows without a time belong to no day.
+    A day that lost all its rows, or had none before, differs. Empty when the reports cover other columns or
+    declare other types of them: nothing can be said then. Rows without a time belong to no day.
     """
     if before["covered"] != now["covered"]:
         return []

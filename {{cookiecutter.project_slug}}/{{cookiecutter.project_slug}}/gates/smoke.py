@@ -59,11 +59,13 @@ def never_seen(rows: pd.DataFrame, contract: Schema) -> pd.DataFrame:
 def tiny_batch(rows: pd.DataFrame, contract: Schema) -> pd.DataFrame:
     """`TINY` rows with distinct inputs, repeated to as many as there are (an estimator may want rows in a leaf).
 
-    The classes in turn, or evenly over the values of a numeric target.
+    The classes in turn, or evenly over the values of a numeric target. A null takes the value of a row nearby: some
+    estimators refuse a column without any, and nulls are tried by themselves.
     """
     import pandas as pd
 
-    distinct = rows.drop_duplicates(contract.inputs)
+    filled = rows.assign(**rows[contract.inputs].ffill().bfill())
+    distinct = filled.drop_duplicates(contract.inputs)
     if contract.task == "regression":
         order = np.argsort(distinct[contract.target].to_numpy(), kind="stable")
         batch = distinct.iloc[order[evenly(len(order), TINY)]]

@@ -99,8 +99,23 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
     return rows
 
 
+def as_text(name: str, kind: str) -> str:
+    """SQL for a column's values as text, null as a character that no text holds.
+
+    The same for a value whichever way the file types it: 5, 5.0 and "5" are one number, a day and its midnight one
+    time. What is not of the declared type stays as it is written.
+    """
+    column = identifier(name)
+    plain = f"regexp_replace({column}::VARCHAR, '\\.0+$', '')"
+    typed = {
+        "float": f"try_cast({column} AS DOUBLE)::VARCHAR, ",
+        "datetime": f"try_cast({column} AS TIMESTAMP)::VARCHAR, ",
+    }
+    return f"coalesce({typed.get(kind, '')}{plain}, chr(30))"
+
+
 def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], str]:
-    """Rows and content of each calendar day, and a hash of what that covers: declared columns and their types there.
+    """Rows and content of each calendar day, and a hash of what that covers: the declared columns found there.
 
     A day's entry is "ROWS HASH": the sum of its rows' MD5 numbers modulo 2**64, so that neither the order of rows nor
     the number of threads matters and equal rows do not cancel. MD5 of the values as text, since DuckDB's own `hash`
@@ -112,11 +127,11 @@ def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], 
     try:
         connection.execute("SET TimeZone = 'UTC'")
         described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quoted(str(table))})").fetchall()
-        kinds = {row[0]: row[1] for row in described}
-        covered = [[name, kinds[name]] for name in contract.columns if name in kinds]
+        kinds = {row[0] for row in described}
+        covered = [[name, column.type] for name, column in contract.columns.items() if name in kinds]
         if contract.time is None or contract.time not in kinds:
             return {}, record.value_sha256(covered)
-        values = ", ".join(f"coalesce({identifier(name)}::VARCHAR, chr(30))" for name, _ in covered)
+        values = ", ".join(as_text(name, kind) for name, kind in covered)
         found = connection.execute(
             f"SELECT try_cast({identifier(contract.time)} AS TIMESTAMP)::DATE::VARCHAR AS day, count(*),"
             f" sum(md5_number_lower(concat_ws(chr(31), {values}))::HUGEINT)"

@@ -86,8 +86,7 @@ def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicat
     """
     from scipy import stats
 
-    values = np.asarray(values, dtype=float)
-    sums, counts = block_sums(values, np.asarray(blocks))
+    sums, counts = block_sums(values, blocks)
     size = len(sums)
     if size < 2:
         raise InputError(f"{size} unit of resampling: at least two are needed; widen the window or gates.resample_by")
@@ -95,7 +94,7 @@ def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicat
     quantile = float(stats.t.ppf(confidence, size - 1))
     detectable = (quantile + float(stats.t.ppf(POWER, size - 1))) * error
     below, above = quantile, quantile
-    if size <= BOOTSTRAP_BLOCKS and error > 0:
+    if size <= BOOTSTRAP_BLOCKS:
         below, above = studentised(sums, counts, mean, confidence, replicates)
     return Estimate(mean, error, mean - below * error, mean + above * error, detectable, len(values), size)
 
@@ -134,11 +133,11 @@ def benjamini_hochberg(p_values: list[float]) -> list[float]:
     """Adjusted p-values that control the false discovery rate (Benjamini and Hochberg 1995), in the given order."""
     from scipy import stats
 
-    return [float(p) for p in stats.false_discovery_control(p_values)] if p_values else []
+    return [float(p) for p in stats.false_discovery_control(p_values)]
 
 
 def benjamini_yekutieli(p_values: list[float]) -> list[float]:
     """As `benjamini_hochberg`, whatever the dependence between the tests (Benjamini and Yekutieli 2001)."""
     from scipy import stats
 
-    return [float(p) for p in stats.false_discovery_control(p_values, method="by")] if p_values else []
+    return [float(p) for p in stats.false_discovery_control(p_values, method="by")]

@@ -50,7 +50,7 @@ def judge(gain: np.ndarray, blocks: np.ndarray, slices: pd.DataFrame, floor: flo
     adjust = intervals.benjamini_yekutieli if slices.shape[1] > 1 else intervals.benjamini_hochberg
     adjusted = dict(zip((i for i, _ in tested), adjust([p for _, p in tested]), strict=True))
     return [
-        Slice(column, value, e, adjusted.get(i, 1.0), outcome(e, adjusted.get(i, 1.0), harm, confidence), rows)
+        Slice(column, value, e, q := adjusted.get(i, 1.0), outcome(e, q, harm, confidence), rows)
         for i, (column, value, e, rows) in enumerate(found)
     ]
 

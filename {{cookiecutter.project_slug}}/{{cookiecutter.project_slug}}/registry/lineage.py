@@ -74,7 +74,7 @@ def require_lock() -> None:
             raise GateClosed(["lock"], f"{path} is not the one in {LOCK}: run `dvc repro`")
     tree = yaml.safe_load(config.PATH.read_text(encoding="utf-8"))
     for key, value in params:
-        if at(tree, key) != value:
+        if numeric(at(tree, key)) != numeric(value):
             raise GateClosed(["lock"], f"{key} in {config.PATH} is not the one in {LOCK}: run `dvc repro`")
 
 
@@ -94,6 +94,18 @@ def at(tree: Any, key: str) -> Any:
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return tree
+
+
+def numeric(value: Any) -> Any:
+    """A YAML value with text that reads as a number as one: DVC writes 1e-09, which for YAML 1.1 is text (no point)."""
+    if isinstance(value, dict):
+        return {key: numeric(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [numeric(item) for item in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def workspace(params: config.Params) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Copy:
         after = change(before.copy()).reset_index(drop=True)
         if after.equals(before):
             raise Unharmed(f"{path.name} is as it was: mend the fault")
-        after.to_parquet(path, index=False) if parquet else after.to_csv(path, index=False)
+        write_as(path, after, before) if parquet else after.to_csv(path, index=False)
 
     def window(self, table: pd.DataFrame) -> pd.Series:
         """True for the rows that `ingest` takes."""
@@ -174,6 +174,19 @@ class Fault:
     harm: Callable[[Copy], object]
     run: str = "dvc repro"
     start: str = "base"
+
+
+def write_as(path: Path, after: pd.DataFrame, before: pd.DataFrame) -> None:
+    """Write `after` over the Parquet file that held `before`; columns that pandas types as before keep the file's type."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kinds, table = parquet.read_schema(path), pa.Table.from_pandas(after, preserve_index=False)
+    for number, name in enumerate(table.column_names):
+        if name in before and before[name].dtype == after[name].dtype:
+            kind = kinds.field(name).type
+            table = table.set_column(number, pa.field(name, kind), table[name].cast(kind, safe=False))
+    parquet.write_table(table, path)
 
 
 def environment(program: Path | None) -> dict[str, str]:

@@ -8,11 +8,12 @@ gates that must run, and each gate's test reads its own thresholds.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import InputError
 
@@ -103,18 +104,35 @@ class Evaluate(Block):
 
 
 class Direction(Block):
-    """A change of one input and the way predictions must move: the behaviour a domain expert would insist on."""
+    """A change of one input and the way predictions must move, or that they must not; `class` for many classes."""
 
     column: str
     low: Any
     high: Any
-    expect: Literal["up", "down"]
+    expect: Literal["up", "down", "same"]
+    class_: Any = Field(None, alias="class")
+
+
+class Functionality(Block):
+    """Inputs with which the prediction (multiclass: the probability of `class`) must lie above or below a value."""
+
+    given: dict[str, Any] = Field(min_length=1)
+    above: float | None = None
+    below: float | None = None
+    class_: Any = Field(None, alias="class")
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Functionality:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("needs above or below, and not both")
+        return self
 
 
 class Posttrain(Block):
-    """Directional expectations, and how many test rows each is tried on."""
+    """What an expert would insist on, and how many test rows each expectation is tried on."""
 
     directions: list[Direction]
+    functionality: list[Functionality]
     cases: int = Field(ge=20)
 
 
@@ -125,6 +143,15 @@ class Gates(Block):
     confidence: float = Field(gt=0.5, lt=1)
     pretrain: dict[str, Thresholds] = Field(min_length=1)
     posttrain: dict[str, Thresholds] = Field(min_length=1)
+
+    @field_validator("pretrain", "posttrain")
+    @classmethod
+    def _finite(cls, gates: dict[str, Thresholds]) -> dict[str, Thresholds]:
+        for gate, thresholds in gates.items():
+            for name, value in thresholds.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ValueError(f"{gate}.{name} is {value}, which no statistic can exceed: give a number")
+        return gates
 
 
 class Promote(Block):
@@ -151,10 +178,22 @@ class Params(Block):
     promote: Promote
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may stand once: of two thresholds, the later would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node. Raises ConstructorError for a key that stands there twice."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key} stands there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path, model: type[Model]) -> Model:
     """Read a YAML file into `model`; every problem becomes one InputError naming file and key."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run from the project's folder") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -166,13 +166,13 @@ def contract() -> schema.Schema:
 @pytest.fixture(scope="session")
 def train() -> pd.DataFrame:
     """The training rows."""
-    return record.read_parquet(verdict.JUDGED["pretrain"][0])
+    return record.read_parquet(verdict.TRAIN)
 
 
 @pytest.fixture(scope="session")
 def test() -> pd.DataFrame:
     """The test rows."""
-    return record.read_parquet(verdict.JUDGED["pretrain"][1])
+    return record.read_parquet(verdict.TEST)
 
 
 @pytest.fixture(scope="session")

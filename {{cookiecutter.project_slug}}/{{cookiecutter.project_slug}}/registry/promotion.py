@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 REPORT = Path("reports/promotion.json")
-TRAIN, TEST = verdict.JUDGED["pretrain"]
 
 
 def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFrame
@@ -61,7 +60,7 @@ def rivals_of(client: MlflowClient, champion: ModelVersion, kind: str) -> dict[s
 def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, facts: dict[str, str]
           ) -> dict[str, Any]:  # fmt: skip
     """Compare this workspace's model with the champion (and the anchor); decision, reason and every test."""
-    contract, test = schema.load(), record.read_parquet(TEST)
+    contract, test = schema.load(), record.read_parquet(verdict.TEST)
     comparison.require_guardrails(contract.task, params.promote)
     if facts["task"] != champion.tags["task"]:
         raise InputError(f"the champion's task is {champion.tags['task']}, which cannot be compared with"
@@ -103,7 +102,7 @@ def count_look(client: MlflowClient, digest: str, champion: str, times: pd.Serie
     """
     tags = client.get_registered_model(tracking.NAME).tags
     looks = {key: json.loads(value) for key, value in tags.items() if key.startswith("look.")}
-    mine = f"look.{record.file_sha256(TEST)[:16]}.{digest[:16]}.{champion[:16]}"
+    mine = f"look.{record.file_sha256(verdict.TEST)[:16]}.{digest[:16]}.{champion[:16]}"
     if mine not in looks:
         number = comparison.number_of_look(times, [(look["from"], look["until"]) for look in looks.values()])
         first, last = (str(times.min()), str(times.max())) if times is not None else ("", "")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-ALIASES = ("challenger", "champion", "previous")
 KEYS = "train_keys.parquet"
 #: Seconds to wait for another command of this project.
 WAIT = 60
@@ -140,7 +139,7 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     from mlflow.exceptions import MlflowException
 
     contract = schema.load()
-    train = record.read_parquet(verdict.JUDGED["pretrain"][0])
+    train = record.read_parquet(verdict.TRAIN)
     latest = str(train[contract.time].max()) if contract.time else ""
     facts = {**lineage.workspace(params), "task": contract.task, "train_until": latest}
     keys = pd.DataFrame({"key": row_keys(train, contract)})

@@ -70,7 +70,9 @@ def redeliver(copy: Copy) -> None:
 
     def change(table: pd.DataFrame) -> pd.DataFrame:
         again = table[copy.window(table)].iloc[::20].copy()
-        again[key] = again[key] + int(table[key].max()) if pd.api.types.is_integer_dtype(table[key]) else again[key] + "b"
+        again[key] = (
+            again[key] + int(table[key].max()) if pd.api.types.is_integer_dtype(table[key]) else again[key] + "b"
+        )
         return pd.concat([table, again])
 
     copy.source(change)
@@ -95,29 +97,41 @@ def split_entities(copy: Copy) -> None:
 
 def random_days(copy: Copy) -> None:
     """The test rows are days drawn at random."""
-    copy.code("stages/split.py", "return last_days(frame[str(contract.time)], params.test_days)",
-              'return shares(frame.assign(day=frame[str(contract.time)].dt.normalize()), ["day"], seed) < 0.25')
+    copy.code(
+        "stages/split.py",
+        "return last_days(frame[str(contract.time)], params.test_days)",
+        'return shares(frame.assign(day=frame[str(contract.time)].dt.normalize()), ["day"], seed) < 0.25',
+    )
 
 
 def lose_rows(copy: Copy) -> None:
     """Drop incomplete rows while splitting."""
-    copy.code("stages/split.py", "    record.write_parquet(train, TRAIN)",
-              "    train = train.dropna()\n    record.write_parquet(train, TRAIN)")
+    copy.code(
+        "stages/split.py",
+        "    record.write_parquet(train, TRAIN)",
+        "    train = train.dropna()\n    record.write_parquet(train, TRAIN)",
+    )
 
 
 def impute_all(copy: Copy) -> None:
     """Fill gaps with a median over training and test rows together."""
-    copy.code("stages/split.py", "    test = is_test(frame, contract, params, seed)\n",
-              "    frame = frame.fillna(frame.median(numeric_only=True))\n"
-              "    test = is_test(frame, contract, params, seed)\n")
+    copy.code(
+        "stages/split.py",
+        "    test = is_test(frame, contract, params, seed)\n",
+        "    frame = frame.fillna(frame.median(numeric_only=True))\n"
+        "    test = is_test(frame, contract, params, seed)\n",
+    )
 
 
 def standardise_all(copy: Copy) -> None:
     """Scale numbers by mean and spread over training and test rows together."""
-    copy.code("stages/split.py", "    test = is_test(frame, contract, params, seed)\n",
-              '    number = contract.features("float")\n'
-              "    frame[number] = (frame[number] - frame[number].mean()) / frame[number].std()\n"
-              "    test = is_test(frame, contract, params, seed)\n")
+    copy.code(
+        "stages/split.py",
+        "    test = is_test(frame, contract, params, seed)\n",
+        '    number = contract.features("float")\n'
+        "    frame[number] = (frame[number] - frame[number].mean()) / frame[number].std()\n"
+        "    test = is_test(frame, contract, params, seed)\n",
+    )
 
 
 def shuffle_labels(copy: Copy) -> None:
@@ -321,5 +335,5 @@ CATALOGUE = (
     Fault("standardised before the split", "mean and spread over all rows", "row_accounting", standardise_all),
     Fault("history rewritten", "upstream corrected old rows in place", "history", rewrite_history),
 )  # fmt: skip
-#: But for `history`, on a table that no earlier version of the data describes: else each change of old rows shows there.
+#: But for `history`, on a table without an earlier version: else each change of old rows shows there too.
 FAULTS = tuple(fault if fault.gate == "history" else replace(fault, start="first") for fault in CATALOGUE)

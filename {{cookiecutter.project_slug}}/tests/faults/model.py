@@ -21,8 +21,10 @@ def answers(copy: Copy, after: str) -> None:
     head, mark, body = path.read_text(encoding="utf-8").partition("def predict(")
     if not mark:
         raise Unharmed("model.py has no predict: mend the fault")
-    wrapped = f"\n\ndef predict(pipeline: Any, frame: pd.DataFrame, contract: Schema) -> np.ndarray:\n" \
-              f"    p = answer(pipeline, frame, contract)\n    return {after}\n"
+    wrapped = (
+        f"\n\ndef predict(pipeline: Any, frame: pd.DataFrame, contract: Schema) -> np.ndarray:\n"
+        f"    p = answer(pipeline, frame, contract)\n    return {after}\n"
+    )
     path.write_text(head + "def answer(" + body + wrapped, encoding="utf-8")
 
 
@@ -76,16 +78,22 @@ def ignore_feature(copy: Copy) -> None:
     name = next((n for n in copy.columns("feature", "float", "int") if n in wanted), None)
     if name is None:
         raise Unharmed("posttrain.directions names no numeric feature: mend the fault")
-    copy.code("features.py", '    return columns.astype("float64")\n',
-              f'    return columns.astype("float64").assign({name}=0.0)\n')
+    copy.code(
+        "features.py",
+        '    return columns.astype("float64")\n',
+        f'    return columns.astype("float64").assign({name}=0.0)\n',
+    )
 
 
 def hoard(copy: Copy) -> None:
     """The pipeline keeps tables of its training rows, more than a model file may hold."""
     limit = copy.read()["gates"]["posttrain"]["artefact"]["max_mb"] * 1e6
     width = int(1.2 * limit / 8 / len(pd.read_parquet(copy.root / "data/train.parquet"))) + 1
-    copy.code("model.py", "    try:\n        return pipeline.fit(",
-              f"    try:\n        pipeline.kept_ = np.tile(y.to_numpy(), ({width}, 1))\n        return pipeline.fit(")
+    copy.code(
+        "model.py",
+        "    try:\n        return pipeline.fit(",
+        f"    try:\n        pipeline.kept_ = np.tile(y.to_numpy(), ({width}, 1))\n        return pipeline.fit(",
+    )
 
 
 def read_more(copy: Copy) -> None:
@@ -100,16 +108,22 @@ def ask_service(copy: Copy) -> None:
 
 def fit_everything(copy: Copy) -> None:
     """The model is fitted on training and test rows."""
-    copy.code("stages/train.py", "contract, params.seed), frame, contract)\n    artefact.dump",
-              "contract, params.seed), __import__(\"pandas\").concat([frame, record.read_parquet(split.TEST)]),\n"
-              "                         contract)\n    artefact.dump")
+    copy.code(
+        "stages/train.py",
+        "contract, params.seed), frame, contract)\n    artefact.dump",
+        'contract, params.seed), __import__("pandas").concat([frame, record.read_parquet(split.TEST)]),\n'
+        "                         contract)\n    artefact.dump",
+    )
 
 
 def centre_by_everything(copy: Copy) -> None:
     """A mean over all rows is taken off in features.py."""
-    copy.code("features.py", '    return columns.astype("float64")\n',
-              '    every = pd.read_parquet("data/valid.parquet", columns=list(columns))\n'
-              '    return columns.astype("float64") - every.mean()\n')
+    copy.code(
+        "features.py",
+        '    return columns.astype("float64")\n',
+        '    every = pd.read_parquet("data/valid.parquet", columns=list(columns))\n'
+        '    return columns.astype("float64") - every.mean()\n',
+    )
 
 
 FAULTS = (

@@ -177,7 +177,7 @@ class Fault:
 
 
 def write_as(path: Path, after: pd.DataFrame, before: pd.DataFrame) -> None:
-    """Write `after` over the Parquet file that held `before`; columns that pandas types as before keep the file's type."""
+    """Write `after` over the Parquet file of `before`; columns that pandas types as before keep their type there."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -51,10 +51,6 @@ def test_a_parameter_changed_since_is_named(project):
     assert lineage.at({"a": 1}, "a.b") is None
 
 
-def test_a_small_number_is_one_however_it_is_written():
-    assert lineage.numeric({"a": ["1e-09", "x", 1, None]}) == {"a": [1e-9, "x", 1, None]}
-
-
 @pytest.mark.parametrize("text", [None, "", "[]", "stages: 3", "stages: {a: {deps: [{}]}}", "{"])
 def test_a_lock_that_is_none_is_one_line(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)

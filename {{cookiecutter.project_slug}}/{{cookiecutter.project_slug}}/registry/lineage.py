@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
@@ -49,20 +49,20 @@ def require_lock() -> None:
     Folders are left to the verdicts, whose own hashes cover the gates.
     """
     try:
-        stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"].values()
+        stages = config.parse(LOCK.read_text(encoding="utf-8"))["stages"].values()
         outs = {Path(out["path"]): out["md5"] for stage in stages for out in stage.get("outs", [])}
         code = {Path(dep["path"]): dep["md5"] for stage in stages for dep in stage["deps"] if is_code(dep["path"])}
         params = [block for stage in stages for block in stage.get("params", {}).get(str(config.PATH), {}).items()]
-    except (OSError, AttributeError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, AttributeError, TypeError, KeyError, YAMLError):
         raise InputError(f"{LOCK} is missing or not readable: run `dvc repro`") from None
     judged = {Path("data/raw.parquet"), *verdict.JUDGED["posttrain"], *verdict.REPORTS.values()}
     expected = code | {path: outs.get(path) for path in judged}
     for path in sorted(expected):
         if not path.is_file() or md5(path) != expected[path]:
             raise GateClosed(["lock"], f"{path} is not the one in {LOCK}: run `dvc repro`")
-    tree = yaml.safe_load(config.PATH.read_text(encoding="utf-8"))
+    tree = config.parse(config.PATH.read_text(encoding="utf-8"))
     for key, value in params:
-        if numeric(at(tree, key)) != numeric(value):
+        if at(tree, key) != value:
             raise GateClosed(["lock"], f"{key} in {config.PATH} is not the one in {LOCK}: run `dvc repro`")
 
 
@@ -82,18 +82,6 @@ def at(tree: Any, key: str) -> Any:
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return tree
-
-
-def numeric(value: Any) -> Any:
-    """A YAML value with text that reads as a number as one: DVC writes 1e-09, which for YAML 1.1 is text (no point)."""
-    if isinstance(value, dict):
-        return {key: numeric(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [numeric(item) for item in value]
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
 
 
 def workspace(params: config.Params) -> dict[str, Any]:

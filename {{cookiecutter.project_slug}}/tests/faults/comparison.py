@@ -87,8 +87,9 @@ READ = "    frame = record.read_parquet(split.TRAIN)\n"
 #: Fifty comparisons of other challengers with this champion on these rows, as `promote` counts them.
 LOOKS = f"""
 from {PACKAGE} import record, schema
+from {PACKAGE}.gates import verdict
 from {PACKAGE}.registry import promotion, tracking, versions
-contract, test = schema.load(), record.read_parquet(promotion.TEST)
+contract, test = schema.load(), record.read_parquet(verdict.TEST)
 times = test[contract.time] if contract.time else None
 with versions.exclusive(), tracking.session() as client:
     champion = versions.by_alias(client, "champion").tags["digest"]

@@ -71,8 +71,11 @@ class Copy:
                 raise RuntimeError(f"{command} should have passed{closed}:\n{done.text[-2500:]}")
 
     def python(self, program: str) -> None:
-        """Run a program in the copy's folder."""
-        subprocess.run(["python", "-c", program], cwd=self.root, env=self.variables, check=True)
+        """Run a program in the copy's folder. Raises RuntimeError with what it said when it fails."""
+        done = subprocess.run(["python", "-c", program], cwd=self.root, env=self.variables, text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(done.stdout)
 
     def git(self, *words: str) -> None:
         """Run git."""

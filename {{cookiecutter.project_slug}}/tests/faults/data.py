@@ -23,9 +23,9 @@ def impute_all(copy: Copy) -> None:
     """Fill gaps with a median over training and test rows together."""
     copy.code(
         "stages/split.py",
-        "    test = is_test(frame, contract, params, seed)\n",
+        "    chosen = is_test(frame, contract, params, seed)\n",
         "    frame = frame.fillna(frame.median(numeric_only=True))\n"
-        "    test = is_test(frame, contract, params, seed)\n",
+        "    chosen = is_test(frame, contract, params, seed)\n",
     )
 
 
@@ -33,10 +33,10 @@ def standardise_all(copy: Copy) -> None:
     """Scale numbers by mean and spread over training and test rows together."""
     copy.code(
         "stages/split.py",
-        "    test = is_test(frame, contract, params, seed)\n",
+        "    chosen = is_test(frame, contract, params, seed)\n",
         '    number = contract.features("float")\n'
         "    frame[number] = (frame[number] - frame[number].mean()) / frame[number].std()\n"
-        "    test = is_test(frame, contract, params, seed)\n",
+        "    chosen = is_test(frame, contract, params, seed)\n",
     )
 
 

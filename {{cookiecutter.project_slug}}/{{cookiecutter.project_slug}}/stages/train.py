@@ -77,9 +77,9 @@ def cross_validate(frame: pd.DataFrame, contract: schema.Schema, params: config.
     threshold = 0.5
     if contract.task == "binary":
         result["threshold"] = threshold = metrics.tuned_threshold(y, p, *costs) if len(y) else 0.5
-    losses = metrics.per_row(contract.task, y, p, threshold, *costs)
     blocks = intervals.units(frame, contract, params.gates.resample_by)[held]
     if len(np.unique(blocks)) > 1:
+        losses = metrics.per_row(contract.task, y, p, threshold, *costs)
         result["metrics"] = metrics.summary(losses, blocks, params.gates.confidence, intervals.REPLICATES)
     return result
 

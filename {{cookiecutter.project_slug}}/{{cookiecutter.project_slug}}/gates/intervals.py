@@ -11,6 +11,7 @@ smaller than the noise of the replicates and the t bound is taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,6 +101,14 @@ def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicat
     return Estimate(mean, error, mean - below * error, mean + above * error, detectable, len(values), size)
 
 
+@lru_cache(maxsize=8)
+def draws(size: int, replicates: int) -> np.ndarray:
+    """How often each of `size` blocks is drawn in each replicate, (replicates, size); the same at every call."""
+    weights = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), replicates).astype(float)
+    weights.flags.writeable = False
+    return weights
+
+
 def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: float, replicates: int
                 ) -> tuple[float, float]:  # fmt: skip
     """How many standard errors the lower and the upper bound lie from the mean.
@@ -109,12 +118,10 @@ def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: f
     """
     from scipy import stats
 
-    size = len(sums)
-    weights = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), replicates).astype(float)
-    means, errors = mean_and_error(sums, counts, weights)
+    means, errors = mean_and_error(sums, counts, draws(len(sums), replicates))
     usable = errors > 1e-12 * max(1.0, abs(mean))
     if not usable.any():
-        floor = float(stats.t.ppf(confidence, size - 1))
+        floor = float(stats.t.ppf(confidence, len(sums) - 1))
         return floor, floor
     scores = (means[usable] - mean) / errors[usable]
     floor = float(stats.norm.ppf(confidence))

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from .schema import Schema
 
 #: What every model is compared with, by task: knowing nothing, and the plain linear model.
+CLASSIFIERS: dict[str, dict[str, Any]] = {
+    "dummy": {"estimator": "sklearn.dummy.DummyClassifier", "arguments": {"strategy": "prior"}},
+    "linear": {"estimator": "sklearn.linear_model.LogisticRegression", "arguments": {"max_iter": 1000}},
+}
 BASELINES: dict[str, dict[str, dict[str, Any]]] = {
-    "binary": {
-        "dummy": {"estimator": "sklearn.dummy.DummyClassifier", "arguments": {"strategy": "prior"}},
-        "linear": {"estimator": "sklearn.linear_model.LogisticRegression", "arguments": {"max_iter": 1000}},
-    },
+    "binary": CLASSIFIERS,
+    "multiclass": CLASSIFIERS,
     "regression": {
         "dummy": {"estimator": "sklearn.dummy.DummyRegressor", "arguments": {"strategy": "median"}},
         "linear": {"estimator": "sklearn.linear_model.Ridge", "arguments": {}},
@@ -55,9 +57,9 @@ def build(train: Train, contract: Schema, seed: int) -> Any:
     from sklearn.pipeline import Pipeline
 
     made = estimator(train.estimator, train.arguments, seed)
-    if contract.task == "binary" and not hasattr(made, "predict_proba"):
-        raise InputError(f"train.estimator: {train.estimator} gives no probabilities (predict_proba); a binary task"
-                         " needs them")  # fmt: skip
+    if contract.classes and not hasattr(made, "predict_proba"):
+        raise InputError(f"train.estimator: {train.estimator} gives no probabilities (predict_proba); a"
+                         f" {contract.task} task needs them")  # fmt: skip
     return Pipeline([("features", features.transformer(contract, train.encoding)), ("estimator", made)])
 
 
@@ -71,17 +73,21 @@ def fit(pipeline: Any, frame: pd.DataFrame, contract: Schema) -> Any:
     """Fit `pipeline` on the rows of `frame`. Raises InputError when the estimator refuses them."""
     y = contract.encode_target(frame[contract.target])
     try:
-        return pipeline.fit(frame[contract.inputs], y.astype(int) if contract.task == "binary" else y)
+        return pipeline.fit(frame[contract.inputs], y.astype(int) if contract.classes else y)
     except (ValueError, TypeError) as error:
         raise InputError(f"train: the estimator refuses the data or its arguments: {first_line(error)}") from error
 
 
 def predict(pipeline: Any, frame: pd.DataFrame, contract: Schema) -> np.ndarray:
-    """The probability of the positive class, or the predicted value, per row: shape (n,), float64."""
+    """What the model says of each row, float64: the probability of the positive class or the predicted value, (n,);
+    for a multiclass task the probability of every class, (n, K), 0 for a class that training never saw.
+    """
     inputs = frame[contract.inputs]
-    if contract.task == "binary":
-        return np.asarray(pipeline.predict_proba(inputs)[:, 1], dtype=float)
-    return np.asarray(pipeline.predict(inputs), dtype=float)
+    if contract.task == "regression":
+        return np.asarray(pipeline.predict(inputs), dtype=float)
+    found = np.zeros((len(inputs), len(contract.classes)))
+    found[:, pipeline.classes_] = pipeline.predict_proba(inputs)
+    return found if contract.task == "multiclass" else found[:, 1]
 
 
 def first_line(error: Exception) -> str:

@@ -52,7 +52,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: Literal["binary", "regression"]
+    task: Literal["binary", "multiclass", "regression"]
     columns: dict[str, Column] = Field(min_length=2)
 
     @model_validator(mode="after")
@@ -67,6 +67,8 @@ class Schema(BaseModel):
         target = self.columns[self.target]
         if self.task == "binary" and (target.values is None or len(target.values) != 2):
             raise ValueError(f"binary target {self.target} needs values: [negative, positive]")
+        if self.task == "multiclass" and len(set(target.values or ())) < 3:
+            raise ValueError(f"multiclass target {self.target} needs values: the classes, three or more")
         if self.task == "regression" and target.type not in ("int", "float"):
             raise ValueError(f"regression target {self.target} needs type int or float")
         if self.time and self.columns[self.time].type != "datetime":
@@ -106,12 +108,20 @@ class Schema(BaseModel):
         """Feature columns of the given types."""
         return [name for name in self.named("feature") if self.columns[name].type in types]
 
+    @property
+    def classes(self) -> list[Any]:
+        """The target's admitted values in the file's order (binary: negative, positive); empty for regression."""
+        return [] if self.task == "regression" else list(self.columns[self.target].values or ())
+
     def encode_target(self, values: pd.Series) -> pd.Series:
-        """Target values as numbers: 1.0 for the positive class, or the value itself for regression; null stays."""
+        """Target values as numbers: the position of the class, or the value itself for regression; null stays."""
         if self.task == "regression":
             return values.astype("float64")
-        negative, positive = self.columns[self.target].values or (0, 1)
-        return values.map({negative: 0.0, positive: 1.0}).astype("float64")
+        return values.map({value: float(i) for i, value in enumerate(self.classes)}).astype("float64")
+
+    def scores(self, name: str) -> list[str]:
+        """The columns in which a table of predictions holds those of model `name`: one, or one per class."""
+        return [f"{name}.{i}" for i in range(len(self.classes))] if self.task == "multiclass" else [name]
 
 
 def load(path: Path = PATH) -> Schema:

@@ -10,9 +10,9 @@ def test_the_model_beats_the_baselines(gate, predictions, contract, params, bloc
     """Paired per row, bounds over blocks: gain on the dummy above 0, gain on linear above minus `linear_margin`."""
     margin = gate.threshold("linear_margin")
     y = predictions["actual"].to_numpy()
-    ours = metrics.primary(contract.task, y, predictions["predicted"].to_numpy())
+    ours = metrics.primary(contract.task, y, metrics.scores(predictions, "predicted", contract))
     for name, floor in (("dummy", 0.0), ("linear", -margin)):
-        gain = metrics.primary(contract.task, y, predictions[name].to_numpy()) - ours
+        gain = metrics.primary(contract.task, y, metrics.scores(predictions, name, contract)) - ours
         found = intervals.estimate(gain, blocks, params.gates.confidence)
         reason = f"gain on {name} {found.value:.4g}, bound {found.low:.4g}, must exceed {floor:g}"
         reason += "" if found.low > floor else "; use the simpler model, or find out why this one learns less"

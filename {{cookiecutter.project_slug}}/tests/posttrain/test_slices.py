@@ -14,8 +14,11 @@ def test_every_slice_is_served(gate, predictions, contract, params, blocks):
     """
     floor, harm, required = gate.threshold("floor"), gate.threshold("harm"), gate.threshold("required")
     y = predictions["actual"].to_numpy()
-    loss = {n: metrics.primary(contract.task, y, predictions[n].to_numpy()) for n in ("dummy", "predicted")}
-    gain = loss["dummy"] - loss["predicted"]
+    dummy, ours = (
+        metrics.primary(contract.task, y, metrics.scores(predictions, name, contract))
+        for name in ("dummy", "predicted")
+    )
+    gain = dummy - ours
     table = predictions[params.evaluate.slices]
     for part in slices.judge(gain, blocks, table, floor, harm, params.gates.confidence):
         blocked = part.verdict == "fail" or (part.verdict == "insufficient" and part.column in required)

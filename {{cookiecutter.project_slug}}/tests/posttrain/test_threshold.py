@@ -4,7 +4,6 @@ import pytest
 
 from {{ cookiecutter.project_slug }} import record
 from {{ cookiecutter.project_slug }}.gates import intervals, metrics, verdict
-from {{ cookiecutter.project_slug }}.stages import evaluate
 
 
 @pytest.mark.gate("threshold")
@@ -13,9 +12,10 @@ def test_the_metric_is_good_enough(gate, predictions, contract, params, blocks):
     name = gate.threshold("metric")
     higher = name in metrics.HIGHER_IS_BETTER
     limit = gate.threshold("at_least" if higher else "at_most")
-    y, p = predictions["actual"].to_numpy(), predictions["predicted"].to_numpy()
-    cut = record.read_json(verdict.TRAINING)["threshold"] or 0.5
-    found = intervals.estimate(evaluate.losses(y, p, contract, params, cut)[name], blocks, params.gates.confidence)
+    y, p = predictions["actual"].to_numpy(), metrics.scores(predictions, "predicted", contract)
+    cut, cost = record.read_json(verdict.TRAINING)["threshold"] or 0.5, params.train.cost
+    losses = metrics.per_row(contract.task, y, p, cut, cost.false_positive, cost.false_negative)
+    found = intervals.estimate(losses[name], blocks, params.gates.confidence)
     bound = found.low if higher else found.high
     good = bound >= limit if higher else bound <= limit
     reason = f"{name} {found.value:.4g}, bound {bound:.4g}, limit {limit:.4g}"

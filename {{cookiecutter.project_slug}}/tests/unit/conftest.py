@@ -27,6 +27,7 @@ COLUMNS: dict[str, Any] = {
 }
 TARGETS: dict[str, Any] = {
     "binary": {"late": {"type": "int", "role": "target", "values": [0, 1]}},
+    "multiclass": {"status": {"type": "category", "role": "target", "values": ["short", "long", "middle"]}},
     "regression": {"minutes": {"type": "float", "role": "target"}},
 }
 PARAMS: dict[str, Any] = {
@@ -92,7 +93,7 @@ def params_of(params_dict: Callable[..., dict[str, Any]]) -> Callable[..., confi
 
 @pytest.fixture
 def rows_of() -> Callable[..., pd.DataFrame]:
-    """`count` rows over 10 days in which `size` and `place` tell something about `late` and `minutes`."""
+    """`count` rows over 10 days in which `size` and `place` tell something about `late`, `status` and `minutes`."""
 
     def make(count: int = 200, seed: int = 0) -> pd.DataFrame:
         rng = np.random.default_rng(seed)
@@ -110,6 +111,7 @@ def rows_of() -> Callable[..., pd.DataFrame]:
                 "open": rng.random(count) < 0.5,
                 "delay": minutes,
                 "late": (minutes > 35).astype(int),
+                "status": np.select([minutes < 25, minutes > 45], ["short", "long"], "middle"),
                 "minutes": minutes,
             }
         )

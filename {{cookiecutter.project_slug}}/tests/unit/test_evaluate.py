@@ -87,6 +87,21 @@ def test_a_classifiers_plots_can_be_drawn(evaluated: Callable[..., Any]) -> None
     assert len(plot("residuals")) == 3
 
 
+def test_several_classes_are_evaluated(evaluated: Callable[..., Any]) -> None:
+    """A column of scores per class and model; confusion names classes, calibration is that of the chosen one."""
+    report = evaluated("multiclass").report("evaluate")
+    rows = record.read_parquet(verdict.PREDICTIONS)
+    assert list(rows)[5:] == [f"{name}.{k}" for name in ("predicted", "dummy", "linear") for k in range(3)]
+    p = rows[["predicted.0", "predicted.1", "predicted.2"]].to_numpy()
+    assert set(report["model"]) == {"brier", "log_loss", "auc", "accuracy"}
+    assert report["model"]["accuracy"]["value"] == pytest.approx((p.argmax(1) == rows["actual"]).mean(), rel=1e-5)
+    assert report["model"]["brier"]["value"] < report["dummy"]["brier"]["value"]
+    assert {path.stem for path in evaluate.PLOTS.iterdir()} == {"calibration", "residuals", "confusion"}
+    names = np.array(["short", "long", "middle"])
+    assert [row["predicted"] for row in plot("confusion")] == names[p.argmax(1)].tolist()
+    assert np.mean([float(row["predicted"]) for row in plot("calibration")]) == pytest.approx(p.max(1).mean(), abs=0.02)
+
+
 def test_a_regression_is_evaluated(evaluated: Callable[..., Any]) -> None:
     """In the target's unit; curves and confusion exist for binary tasks only."""
     report = evaluated("regression").report("evaluate")

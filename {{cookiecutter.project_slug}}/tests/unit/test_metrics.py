@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as known
 
@@ -98,6 +99,43 @@ def test_the_threshold_lies_in_the_middle_of_its_gap() -> None:
 def test_a_certain_and_wrong_prediction_is_not_chosen() -> None:
     """When "yes" never pays, the threshold lies above 1.0 itself."""
     assert metrics.tuned_threshold(np.zeros(2), np.array([1.0, 0.3]), 1, 1) > 1.0
+
+
+CLASSES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.5, 0.1], [0.2, 0.3, 0.5]])
+
+
+def test_losses_of_several_classes_have_known_values() -> None:
+    """By hand and against scikit-learn; a class that does not occur takes no part in the AUC."""
+    y = np.array([0.0, 2.0, 0.0, 1.0])
+    found = metrics.per_row("multiclass", y, CLASSES)
+    assert set(found) == {"brier", "log_loss", "auc", "accuracy"}
+    assert found["brier"] == pytest.approx([0.14, 0.26, 0.62, 0.78])
+    assert found["brier"].tolist() == metrics.primary("multiclass", y, CLASSES).tolist()
+    assert found["log_loss"].mean() == pytest.approx(known.log_loss(y, CLASSES))
+    assert found["accuracy"].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert found["auc"].mean() == pytest.approx(known.roc_auc_score(y, CLASSES, multi_class="ovr", average="macro"))
+    two = metrics.per_row("multiclass", np.array([0.0, 2.0, 0.0, 2.0]), CLASSES)["auc"].mean()
+    areas = [known.roc_auc_score([1, 0, 1, 0], CLASSES[:, 0]), known.roc_auc_score([0, 1, 0, 1], CLASSES[:, 2])]
+    assert two == pytest.approx(np.mean(areas))
+    assert np.isnan(metrics.per_row("multiclass", np.ones(4), CLASSES)["auc"]).all()
+    assert metrics.per_row("multiclass", np.array([0.0]), np.array([[0.0, 0.0, 1.0]]))["log_loss"][0] < 35
+
+
+def test_one_door_gives_the_metrics_of_each_task() -> None:
+    """Threshold and costs count for a binary task."""
+    y, p = np.array([1.0, 0.0]), np.array([0.5, 0.4])
+    assert metrics.per_row("binary", y, p, 0.3, 2.0, 5.0)["cost"].tolist() == [0.0, 2.0]
+    assert metrics.per_row("binary", y, p)["cost"].tolist() == [0.0, 0.0]
+    assert metrics.per_row("binary", y, p - 0.2)["cost"].tolist() == [1.0, 0.0]
+    assert metrics.per_row("binary", y, p, 0.4)["cost"].tolist() == [0.0, 1.0]
+    assert set(metrics.per_row("regression", y, p)) == {"mae", "mse", "bias"}
+
+
+def test_scores_are_read_from_the_columns_of_the_task(contract_of) -> None:
+    """One, or one per class."""
+    table = pd.DataFrame(CLASSES, columns=["predicted.0", "predicted.1", "predicted.2"]).assign(dummy=0.5)
+    assert metrics.scores(table, "predicted", contract_of("multiclass")).tolist() == CLASSES.tolist()
+    assert metrics.scores(table, "dummy", contract_of()).tolist() == [0.5] * 4
 
 
 def test_the_primary_metric_is_a_mean_loss() -> None:

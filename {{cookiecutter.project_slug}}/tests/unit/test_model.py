@@ -70,6 +70,22 @@ def test_a_regressor_predicts_values(contract_of: Make, params_of: Make, rows_of
     assert np.corrcoef(found, frame["minutes"])[0, 1] > 0.7
 
 
+def test_every_class_has_its_column_of_probabilities(contract_of: Make, params_of: Make, rows_of: Make) -> None:
+    """In the order of the file; a class that training never saw has probability 0."""
+    contract, frame = contract_of("multiclass"), rows_of()
+    p = model.predict(model.fit(model.build(params_of().train, contract, 7), frame, contract), frame, contract)
+    assert p.shape == (200, 3)
+    assert p.sum(axis=1) == pytest.approx(np.ones(200))
+    for k, name in enumerate(contract.classes):
+        assert p[frame["status"] == name, k].mean() > p[frame["status"] != name, k].mean() + 0.05
+    two = frame[frame["status"] != "long"]
+    q = model.predict(model.fit(model.build(params_of().train, contract, 7), two, contract), frame, contract)
+    assert (q[:, 1] == 0).all()
+    assert (q[:, [0, 2]] > 0).all()
+    with pytest.raises(InputError, match="gives no probabilities .* a multiclass task needs them"):
+        model.build(params_of(train={"estimator": "sklearn.svm.LinearSVC"}).train, contract, 7)
+
+
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_baselines_know_nothing_or_are_linear(contract_of: Make, params_of: Make, rows_of: Make, task: str) -> None:
     """Whatever encoding the model has; the dummy says the share of the positive class, or the median."""

@@ -31,7 +31,9 @@ TARGET = {"y": {"type": "int", "role": "target", "values": [0, 1]}}
         ("binary", {**TARGET, "x": {"type": "category", "min": 0}}, r"columns\.x: .* int or float, not category"),
         ("binary", {**TARGET, "x": {"type": "datetime", "max": 9}}, "int or float, not datetime"),
         ("binary", {**TARGET, "x": {"type": "float", "min": 2, "max": 1}}, "min lies above max"),
-        ("multiclass", {**FEATURE, **TARGET}, "task"),
+        ("multiclass", {**FEATURE, **TARGET}, "multiclass target y needs values: the classes, three or more"),
+        ("multiclass", {**FEATURE, "y": {**TARGET["y"], "values": [0, 1, 1]}}, "three or more"),
+        ("ranking", {**FEATURE, **TARGET}, "task"),
     ],
 )
 def test_a_contract_that_cannot_hold_is_refused(tmp_path: Path, task: str, columns: Any, said: str) -> None:
@@ -60,6 +62,16 @@ def test_the_second_value_is_the_positive_class(contract_of: Callable[..., schem
     swapped = contract_of(late={"values": [1, 0]})
     assert swapped.encode_target(pd.Series([1, 0])).tolist() == [0.0, 1.0]
     assert contract_of("regression").encode_target(pd.Series([3, 5])).tolist() == [3.0, 5.0]
+
+
+def test_classes_are_numbered_in_the_order_of_the_file(contract_of: Callable[..., schema.Schema]) -> None:
+    """Each has a column of scores, except where one column says it all."""
+    contract = contract_of("multiclass")
+    assert contract.classes == ["short", "long", "middle"]
+    assert contract.encode_target(pd.Series(["middle", "short", "else"])).fillna(-1).tolist() == [2.0, 0.0, -1.0]
+    assert contract.scores("linear") == ["linear.0", "linear.1", "linear.2"]
+    assert (contract_of().classes, contract_of().scores("linear")) == ([0, 1], ["linear"])
+    assert (contract_of("regression").classes, contract_of("regression").scores("dummy")) == ([], ["dummy"])
 
 
 def test_values_of_a_category_are_text(contract_of: Callable[..., schema.Schema]) -> None:

@@ -110,6 +110,31 @@ def test_a_regression_has_no_threshold(rows_of: Make, contract_of: Make, params_
     assert found["metrics"]["mae"]["low"] < found["metrics"]["mae"]["value"] < found["metrics"]["mae"]["high"]
 
 
+def test_several_classes_have_no_threshold(rows_of: Make, contract_of: Make, params_of: Make) -> None:
+    """And are told apart better than by chance; no fold gives no metrics."""
+    contract = contract_of("multiclass")
+    found = train.cross_validate(rows_of(), contract, params_of())
+    assert "threshold" not in found
+    assert found["metrics"]["auc"]["value"] > 0.7
+    assert train.cross_validate(rows_of().assign(status="short"), contract, params_of()) == {"rows": 0}
+
+
+@pytest.mark.parametrize("change", ["features.py", "model.py", "schema", "train"])
+def test_a_recipe_is_all_that_newer_rows_leave_as_it_is(
+    project: Any, monkeypatch: pytest.MonkeyPatch, contract_of: Make, params_of: Make, change: str
+) -> None:
+    """Another column, parameter, feature or estimator is another recipe; another seed or split is not."""
+    for name in ("features.py", "model.py"):
+        project.write(name, "# first\n")
+    monkeypatch.setattr(train, "FEATURES", project.root / "features.py")
+    before = train.recipe(params_of(), contract_of())
+    assert train.recipe(params_of(seed=8, split={"test_days": 9}), contract_of()) == before
+    if change.endswith(".py"):
+        project.write(change, "# second\n")
+    contract = contract_of(size={"max": 99}) if change == "schema" else contract_of()
+    assert train.recipe(params_of(train={"folds": 4} if change == "train" else {}), contract) != before
+
+
 @pytest.fixture
 def gated(project: Any, rows_of: Make, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """A project of a task with a green pre-train verdict; what is journalled is kept in `journalled`."""
@@ -117,9 +142,9 @@ def gated(project: Any, rows_of: Make, monkeypatch: pytest.MonkeyPatch) -> Calla
     def make(task: str) -> Any:
         project.schema(task)
         params = project.params(train=RIDGE if task == "regression" else {}, split={"by": "hash"})
-        drop = "minutes" if task == "binary" else "late"
+        others = {"late", "status", "minutes"} - {project.schema(task).target}
         for path, seed in ((split.TRAIN, 1), (split.TEST, 2)):
-            record.write_parquet(rows_of(200, seed).drop(columns=[drop, "delay"]), path)
+            record.write_parquet(rows_of(200, seed).drop(columns=[*others, "delay"]), path)
         gate = {"gate": "first", "verdict": "pass", "reason": "fine"}
         inputs = verdict.inputs("pretrain", params)
         record.write_json(verdict.REPORTS["pretrain"], {"verdict": "pass", "gates": [gate], "inputs": inputs})
@@ -130,7 +155,7 @@ def gated(project: Any, rows_of: Make, monkeypatch: pytest.MonkeyPatch) -> Calla
     return make
 
 
-@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_stage_writes_a_model_and_how_it_came_about(gated: Callable[[str], Any], task: str) -> None:
     """The model predicts as one fitted on all training rows; training twice gives equal files."""
     project = gated(task)
@@ -144,7 +169,7 @@ def test_the_stage_writes_a_model_and_how_it_came_about(gated: Callable[[str], A
     again = model.fit(model.build(params.train, contract, params.seed), frame, contract)
     assert np.array_equal(model.predict(fitted, frame, contract), model.predict(again, frame, contract))
     assert (training["task"], training["rows"], training["inner_folds"]["rows"]) == (task, 200, 200)
-    assert (training["threshold"] is None) == (task == "regression")
+    assert (training["threshold"] is None) == (task != "binary")
     assert [given[1]["digest"] for given in project.journalled] == [training["digest"]] * 2
 
 

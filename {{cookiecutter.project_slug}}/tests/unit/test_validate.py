@@ -111,7 +111,7 @@ def test_the_report_counts_rules_and_ignored_columns(rows_of: Make, contract_of:
         {"column": "size", "rule": "below 0", "rows": 2},
         {"column": "place", "rule": "not an admitted value", "rows": 1},
     ]
-    assert report["ignored"] == ["minutes"]
+    assert report["ignored"] == ["minutes", "status"]
     assert list(quarantine) == [*raw, "_broken"]
     assert list(valid) == list(contract_of().columns)
     assert {name: str(valid[name].dtype) for name in ("id", "open", "size", "when")} == {

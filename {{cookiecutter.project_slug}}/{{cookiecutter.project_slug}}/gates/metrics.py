@@ -1,19 +1,27 @@
 """Losses per row, and metrics as means over rows, so that every one has an interval over blocks.
 
-The primary metric is a mean loss: the Brier score for binary targets (Brier 1950), the absolute error for
-regression. The AUC is not a mean over rows, but its influence values are (Hanley and McNeil 1982; DeLong et al.
-1988): each row's value is the AUC plus that row's influence, which makes the mean and its block sums exact to
-first order (Obuchowski 1997 does the same for clustered data).
+The primary metric is a mean loss: the Brier score for classes (Brier 1950; summed over the classes, unless there are
+two, when both halves are equal and one is kept), the absolute error for regression. The AUC is not a mean over rows,
+but its influence values are (Hanley and McNeil 1982; DeLong et al. 1988): each row's value is the AUC plus that row's
+influence, which makes the mean and its block sums exact to first order (Obuchowski 1997 does the same for clustered
+data).
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import intervals
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..schema import Schema
+
 Losses = dict[str, np.ndarray]
-PRIMARY = {"binary": "brier", "regression": "mae"}
+PRIMARY = {"binary": "brier", "multiclass": "brier", "regression": "mae"}
 #: Metrics of which more is better; all others are losses.
 HIGHER_IS_BETTER = frozenset({"auc", "accuracy"})
 
@@ -72,9 +80,45 @@ def regression(y: np.ndarray, p: np.ndarray) -> Losses:
     return {"mae": np.abs(p - y), "mse": (p - y) ** 2, "bias": p - y}
 
 
+def multiclass(y: np.ndarray, p: np.ndarray) -> Losses:
+    """Every metric of a model of K classes, per row; y (n,) holds class positions, p (n, K) probabilities.
+
+    The AUC is the mean over classes of one against the rest (Provost and Domingos 2000 weigh by frequency; here each
+    class counts the same), over those that occur.
+    """
+    position = y.astype(int)
+    actual = np.eye(p.shape[1])[position]
+    occurring = [k for k in range(p.shape[1]) if 0 < actual[:, k].sum() < len(y)]
+    areas = [auc(actual[:, k], p[:, k]) for k in occurring]
+    chosen = p[np.arange(len(y)), position]
+    return {
+        "brier": brier(actual, p).sum(axis=1),
+        "log_loss": -np.log(np.clip(chosen, 1e-15, 1.0)),
+        "auc": np.mean(areas, axis=0) if areas else np.full(len(y), np.nan),
+        "accuracy": (p.argmax(axis=1) == position).astype(float),
+    }
+
+
+def per_row(task: str, y: np.ndarray, p: np.ndarray, threshold: float = 0.5, false_positive: float = 1.0,
+            false_negative: float = 1.0) -> Losses:  # fmt: skip
+    """Every metric of the task, per row (n,); threshold and costs are read for a binary task alone."""
+    if task == "regression":
+        return regression(y, p)
+    return multiclass(y, p) if task == "multiclass" else binary(y, p, threshold, false_positive, false_negative)
+
+
 def primary(task: str, y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """The loss that decides, per row."""
+    """The loss that decides, per row (n,); p has shape (n,), or (n, K) for a multiclass task."""
+    if task == "multiclass":
+        loss: np.ndarray = brier(np.eye(p.shape[1])[y.astype(int)], p).sum(axis=1)
+        return loss
     return brier(y, p) if task == "binary" else np.abs(p - y)
+
+
+def scores(table: pd.DataFrame, name: str, contract: Schema) -> np.ndarray:
+    """The predictions of model `name` in a table of them: (n,), or (n, K) for a multiclass task."""
+    columns = contract.scores(name)
+    return table[columns].to_numpy() if contract.task == "multiclass" else table[columns[0]].to_numpy()
 
 
 def summary(losses: Losses, blocks: np.ndarray, confidence: float, replicates: int) -> dict[str, dict[str, float]]:

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..gates import intervals, metrics
 
 #: What a guardrail may watch: metrics that need no decision threshold, which two models do not share.
-GUARDRAILS = {"binary": ("brier", "log_loss", "auc"), "regression": ("mae", "mse")}
+GUARDRAILS = {task: ("brier", "log_loss", "auc") for task in ("binary", "multiclass")} | {"regression": ("mae", "mse")}
 #: Most numbers that the replicates of one interval may take: 8 bytes each.
 DRAWS = 5_000_000
 
@@ -58,10 +58,7 @@ def require_guardrails(task: str, promote: config.Promote) -> None:
 
 def gains(task: str, y: np.ndarray, theirs: np.ndarray, ours: np.ndarray, metric: str) -> np.ndarray:
     """Per row, by how much `ours` is better than `theirs` on `metric`; shape (n,)."""
-    if task == "binary":
-        values = [metrics.binary(y, p, 0.5, 1.0, 1.0)[metric] for p in (theirs, ours)]
-    else:
-        values = [metrics.regression(y, p)[metric] for p in (theirs, ours)]
+    values = [metrics.per_row(task, y, p)[metric] for p in (theirs, ours)]
     return values[1] - values[0] if metric in metrics.HIGHER_IS_BETTER else values[0] - values[1]
 
 

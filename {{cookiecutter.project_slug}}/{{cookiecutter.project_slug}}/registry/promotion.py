@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
-from ..gates import intervals, verdict
+from ..gates import intervals, metrics, verdict
 from . import comparison, tracking, versions
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ TRAIN, TEST = verdict.JUDGED["pretrain"]
 
 def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFrame
                    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """A version's predictions of `test`, by its own code, and whether it was trained on each row; both (n,)."""
+    """A version's predictions of `test`, by its own code, (n,) or (n, K), and whether it was trained on each row, (n,).
+
+    Raises InputError when it cannot predict them, or predicts other classes than ours.
+    """
     with versions.bundle(client, version) as folder, tempfile.TemporaryDirectory() as scratch:
         table, out = Path(scratch, "test.parquet"), Path(scratch, "out.parquet")
         record.write_parquet(test, table)
@@ -36,10 +39,14 @@ def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFra
         if done.returncode:
             said = (done.stderr.splitlines() or ["no reason given"])[-1]
             raise InputError(f"version {version.version} cannot predict the test rows: {said}")
+        theirs, ours = schema.load(folder / "schema.yaml"), schema.load()
+        if theirs.classes != ours.classes:
+            raise InputError(f"version {version.version} tells {theirs.classes} apart, this schema.yaml {ours.classes}:"
+                             " start anew with `promote --reset REASON`")  # fmt: skip
         trained = record.read_parquet(folder / versions.KEYS)["key"]
         # By the key that the version's own schema declares: its row keys are hashes of those columns.
-        seen = versions.row_keys(test, schema.load(folder / "schema.yaml")).isin(trained)
-        return record.read_parquet(out)["predicted"].to_numpy(), seen.to_numpy()
+        seen = versions.row_keys(test, theirs).isin(trained)
+        return metrics.scores(record.read_parquet(out), "predicted", theirs), seen.to_numpy()
 
 
 def rivals_of(client: MlflowClient, champion: ModelVersion, kind: str) -> dict[str, ModelVersion]:
@@ -72,7 +79,7 @@ def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, f
     look = count_look(client, facts["digest"], champion.tags["digest"])
     alpha = comparison.alpha_of_look(1 - params.gates.confidence, look)
     predictions = record.read_parquet(verdict.PREDICTIONS)
-    y, ours = predictions["actual"].to_numpy()[fresh], predictions["predicted"].to_numpy()[fresh]
+    y, ours = predictions["actual"].to_numpy()[fresh], metrics.scores(predictions, "predicted", contract)[fresh]
     theirs = {name: predicted[fresh] for name, (predicted, _) in found.items()}
     tests = comparison.verdicts(kind, contract.task, params.promote, y, ours, theirs, blocks, alpha)
     red = [one for one in tests if not one.passed]

@@ -112,7 +112,7 @@ def write_bundle(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
     meta.add_flavor("sklearn", pickled_model="model.skops", sklearn_version=sklearn.__version__,
                     serialization_format="skops", code="code", skops_trusted_types=trusted)  # fmt: skip
     meta.add_flavor("python_function", loader_module="mlflow.sklearn", model_path="model.skops",
-                    predict_fn="predict_proba" if facts["task"] == "binary" else "predict", code="code",
+                    predict_fn="predict" if facts["task"] == "regression" else "predict_proba", code="code",
                     python_version=version, env={"virtualenv": "python_env.yaml"})  # fmt: skip
     meta.save(folder / "MLmodel")
 

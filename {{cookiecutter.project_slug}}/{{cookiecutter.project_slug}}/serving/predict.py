@@ -15,7 +15,7 @@ from ..registry import artefact
 
 
 def score(bundle: Path, table: Path, out: Path) -> None:
-    """Write the predictions of the rows of `table` (Parquet) to `out`, in order, as one column `predicted`.
+    """Write the predictions of the rows of `table` (Parquet) to `out`, in order: column `predicted`, or one per class.
 
     Raises InputError when the table lacks a column that the bundle's schema reads.
     """
@@ -30,7 +30,8 @@ def score(bundle: Path, table: Path, out: Path) -> None:
             " until a model without it is champion, or start anew with `promote --reset REASON`"
         )
     fitted = artefact.load(bundle / "model.skops")
-    record.write_parquet(pd.DataFrame({"predicted": model.predict(fitted, frame, contract)}), out)
+    predicted = model.predict(fitted, frame, contract).reshape(len(frame), -1)
+    record.write_parquet(pd.DataFrame(predicted, columns=contract.scores("predicted")), out)
 
 
 def main(arguments: list[str]) -> int:

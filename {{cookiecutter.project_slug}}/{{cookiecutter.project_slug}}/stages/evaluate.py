@@ -31,20 +31,16 @@ def predict(train: pd.DataFrame, test: pd.DataFrame, contract: schema.Schema, pa
         raise InputError(f"evaluate.slices: {', '.join(absent)} is no column of the test rows: mend params.yaml")
     frame = test[list(kept)].copy()
     frame["actual"] = contract.encode_target(test[contract.target]).to_numpy()
-    frame["predicted"] = model.predict(fitted, test, contract)
+    frame[contract.scores("predicted")] = columns(model.predict(fitted, test, contract))
     for name in model.BASELINES[contract.task]:
         baseline = model.fit(model.baseline(name, params.train, contract, params.seed), train, contract)
-        frame[name] = model.predict(baseline, test, contract)
+        frame[contract.scores(name)] = columns(model.predict(baseline, test, contract))
     return frame
 
 
-def losses(actual: np.ndarray, predicted: np.ndarray, contract: schema.Schema, params: config.Params, threshold: float
-           ) -> metrics.Losses:  # fmt: skip
-    """Every metric of the task, per row."""
-    if contract.task == "regression":
-        return metrics.regression(actual, predicted)
-    cost = params.train.cost
-    return metrics.binary(actual, predicted, threshold, cost.false_positive, cost.false_negative)
+def columns(predicted: np.ndarray) -> np.ndarray:
+    """Predictions as a table's columns: (n, 1), or (n, K)."""
+    return predicted.reshape(len(predicted), -1)
 
 
 def thin(table: pd.DataFrame) -> pd.DataFrame:
@@ -65,20 +61,26 @@ def bins(actual: np.ndarray, predicted: np.ndarray, count: int = 10) -> pd.DataF
 
 def plots(predictions: pd.DataFrame, blocks: np.ndarray, contract: schema.Schema, threshold: float
           ) -> dict[str, pd.DataFrame]:  # fmt: skip
-    """The tables that `dvc plots` draws. Curves and confusion exist for binary tasks only."""
+    """The tables that `dvc plots` draws. Curves exist for binary tasks, confusion for classes.
+
+    Of more than two classes, calibration and residuals are those of the class that was chosen.
+    """
     import pandas as pd
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    y, p = predictions["actual"].to_numpy(), predictions["predicted"].to_numpy()
-    residual = pd.DataFrame({"unit": blocks, "residual": y - p}).groupby("unit", as_index=False).mean()
-    tables = {"calibration": bins(y, p), "residuals": thin(residual)}
+    y, p = predictions["actual"].to_numpy(), metrics.scores(predictions, "predicted", contract)
+    said, came = (p.max(axis=1), (p.argmax(axis=1) == y) * 1.0) if contract.task == "multiclass" else (p, y)
+    residual = pd.DataFrame({"unit": blocks, "residual": came - said}).groupby("unit", as_index=False).mean()
+    tables = {"calibration": bins(came, said), "residuals": thin(residual)}
     if contract.task == "binary":
         fpr, tpr, _ = roc_curve(y, p)
         precision, recall, _ = precision_recall_curve(y, p)
         tables["roc"] = thin(pd.DataFrame({"false_positive_rate": fpr, "true_positive_rate": tpr}))
         tables["precision_recall"] = thin(pd.DataFrame({"recall": recall, "precision": precision}))
-        names = np.array([str(value) for value in contract.columns[contract.target].values or ()])
-        tables["confusion"] = pd.DataFrame({"actual": names[y.astype(int)], "predicted": names[(p >= threshold) * 1]})
+    if contract.classes:
+        names = np.array([str(value) for value in contract.classes])
+        chosen = p.argmax(axis=1) if contract.task == "multiclass" else (p >= threshold) * 1
+        tables["confusion"] = pd.DataFrame({"actual": names[y.astype(int)], "predicted": names[chosen]})
     return tables
 
 
@@ -93,8 +95,9 @@ def main() -> None:
     threshold = training["threshold"] if training["threshold"] is not None else float("nan")
     actual = predictions["actual"].to_numpy()
     report: dict[str, object] = {"rows": len(test), "units": len(np.unique(blocks))}
+    costs = params.train.cost.false_positive, params.train.cost.false_negative
     for name in ("predicted", *model.BASELINES[contract.task]):
-        found = losses(actual, predictions[name].to_numpy(), contract, params, threshold)
+        found = metrics.per_row(contract.task, actual, metrics.scores(predictions, name, contract), threshold, *costs)
         label = "model" if name == "predicted" else name
         report[label] = metrics.summary(found, blocks, params.gates.confidence, params.evaluate.replicates)
     record.write_parquet(predictions, verdict.PREDICTIONS)

@@ -41,7 +41,7 @@ def folds(frame: pd.DataFrame, contract: schema.Schema, params: config.Params
             yield np.flatnonzero(np.isin(blocks, days[before])), np.flatnonzero(np.isin(blocks, days[after]))
     elif by == "group":
         yield from GroupKFold(count).split(frame, groups=frame[str(contract.group)])
-    elif contract.task == "binary":
+    elif contract.classes:
         target = contract.encode_target(frame[contract.target])
         yield from StratifiedKFold(count, shuffle=True, random_state=params.seed).split(frame, target)
     else:
@@ -64,7 +64,7 @@ def out_of_fold(frame: pd.DataFrame, contract: schema.Schema, params: config.Par
         held.append(out)
         predicted.append(model.predict(pipeline, frame.iloc[out], contract))
     if not held:
-        return np.empty(0, dtype=int), np.empty(0)
+        return np.empty(0, dtype=int), np.empty((0, len(contract.classes)) if contract.task == "multiclass" else 0)
     return np.concatenate(held), np.concatenate(predicted)
 
 
@@ -72,19 +72,23 @@ def cross_validate(frame: pd.DataFrame, contract: schema.Schema, params: config.
     """Cross-validated metrics with bounds over blocks and, for a binary task, the decision threshold."""
     held, p = out_of_fold(frame, contract, params)
     y = contract.encode_target(frame[contract.target]).to_numpy()[held]
-    cost = params.train.cost
+    costs = params.train.cost.false_positive, params.train.cost.false_negative
     result: dict[str, Any] = {"rows": len(held)}
-    threshold = None
+    threshold = 0.5
     if contract.task == "binary":
-        costs = cost.false_positive, cost.false_negative
         result["threshold"] = threshold = metrics.tuned_threshold(y, p, *costs) if len(y) else 0.5
-        losses = metrics.binary(y, p, threshold, *costs)
-    else:
-        losses = metrics.regression(y, p)
+    losses = metrics.per_row(contract.task, y, p, threshold, *costs)
     blocks = intervals.units(frame, contract, params.gates.resample_by)[held]
     if len(np.unique(blocks)) > 1:
         result["metrics"] = metrics.summary(losses, blocks, params.gates.confidence, intervals.REPLICATES)
     return result
+
+
+def recipe(params: config.Params, contract: schema.Schema) -> str:
+    """SHA-256 of what a retraining on newer rows leaves as it is: parameters, columns, features and estimator code."""
+    code = {path.name: record.file_sha256(path) for path in (FEATURES, FEATURES.with_name("model.py"))}
+    parts = {"train": params.train.model_dump(mode="json"), "schema": contract.model_dump(mode="json"), **code}
+    return record.value_sha256(parts)
 
 
 def main() -> None:
@@ -99,9 +103,7 @@ def main() -> None:
         "digest": artefact.digest(verdict.MODEL, FEATURES),
         "task": contract.task,
         "estimator": params.train.estimator,
-        "recipe": record.value_sha256(
-            {"train": params.train.model_dump(mode="json"), "features": record.file_sha256(FEATURES)}
-        ),
+        "recipe": recipe(params, contract),
         "threshold": inner.pop("threshold", None),
         "rows": len(frame),
         "inner_folds": inner,

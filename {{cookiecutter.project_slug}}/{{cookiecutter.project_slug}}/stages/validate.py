@@ -126,11 +126,11 @@ def enough(valid: pd.DataFrame, params: config.Validate, contract: schema.Schema
     target = contract.target
     if len(valid) < params.min_rows:
         raise InputError(f"validate: {len(valid)} valid rows of at least {params.min_rows} (validate.min_rows){worst}")
-    if contract.task == "binary":
-        rarest = min(int((valid[target] == value).sum()) for value in contract.columns[target].values or ())
+    if contract.classes:
+        rarest = min(int((valid[target] == value).sum()) for value in contract.classes)
         if rarest < params.min_class_rows:
             raise InputError(f"validate: target {target} has {rarest} rows of its rarer class, fewer than"
-                             f" validate.min_class_rows {params.min_class_rows}: is it constant?")  # fmt: skip
+                             f" validate.min_class_rows {params.min_class_rows}: is a class gone?")  # fmt: skip
     elif valid[target].nunique() < 2:
         raise InputError(f"validate: target {target} is constant: check how it is made")
 

@@ -76,6 +76,13 @@ def runs(found: Source, rng: np.random.Generator) -> Drawn:
     return whole_days(found, days)
 
 
+def runs_by_week(found: Source, rng: np.random.Generator) -> Drawn:
+    """The same, with seven days as one unit of resampling; a short last week joins the one before."""
+    drawn = runs(found, rng)
+    weeks = np.minimum(drawn.blocks // 7, (drawn.blocks[-1] + 1) // 7 - 1)
+    return Drawn(drawn.values, weeks, drawn.rows)
+
+
 def correlated(share: float) -> World:
     """Real rows in random order over days of the real sizes, and a normal day effect of this share of the variance."""
 
@@ -99,4 +106,5 @@ WORLDS: dict[str, World] = {
     **{f"correlation {share}": correlated(share) for share in CORRELATIONS},
     "flights": flights,
     "flights, runs of days": runs,
+    "the same, by week": runs_by_week,
 }

@@ -82,7 +82,8 @@ def mean_and_error(sums: np.ndarray, counts: np.ndarray, weights: np.ndarray) ->
 def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicates: int = REPLICATES) -> Estimate:
     """Mean of `values` (n,) with one-sided bounds at `confidence` that resample whole blocks.
 
-    `detectable` is the difference from a threshold that such a test finds with probability `POWER`.
+    `detectable` is the difference from a threshold that such a test finds with probability `POWER`, on the side
+    where it takes more.
     Raises InputError for fewer than two blocks: a mean over one block says nothing about the next.
     """
     from scipy import stats
@@ -93,12 +94,11 @@ def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicat
     if size < 2:
         raise InputError(f"{size} unit of resampling: at least two are needed; widen the window or gates.resample_by")
     mean, error = (float(x[0]) for x in mean_and_error(sums, counts, np.ones((1, size))))
-    quantile = float(stats.t.ppf(confidence, size - 1))
-    detectable = (quantile + float(stats.t.ppf(POWER, size - 1))) * error
-    below, above = quantile, quantile
+    below = above = float(stats.t.ppf(confidence, size - 1))
+    effect = below + float(stats.t.ppf(POWER, size - 1))
     if size <= BOOTSTRAP_BLOCKS and error > 0:
-        below, above = studentised(sums, counts, mean, confidence, replicates)
-    return Estimate(mean, error, mean - below * error, mean + above * error, detectable, len(values), size)
+        below, above, effect = studentised(sums, counts, mean, confidence, replicates)
+    return Estimate(mean, error, mean - below * error, mean + above * error, effect * error, len(values), size)
 
 
 @lru_cache(maxsize=8)
@@ -110,8 +110,8 @@ def draws(size: int, replicates: int) -> np.ndarray:
 
 
 def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: float, replicates: int
-                ) -> tuple[float, float]:  # fmt: skip
-    """How many standard errors the lower and the upper bound lie from the mean.
+                ) -> tuple[float, float, float]:  # fmt: skip
+    """In standard errors: how far the lower and the upper bound lie from the mean, and the detectable effect.
 
     Replicates are drawn with a fixed seed. Never fewer than the normal quantile: with few blocks the bootstrap
     can be short of distinct samples, and a bound must not profit from that.
@@ -122,10 +122,13 @@ def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: f
     usable = errors > 1e-12 * max(1.0, abs(mean))
     if not usable.any():
         floor = float(stats.t.ppf(confidence, len(sums) - 1))
-        return floor, floor
+        return floor, floor, floor + float(stats.t.ppf(POWER, len(sums) - 1))
     scores = (means[usable] - mean) / errors[usable]
     floor = float(stats.norm.ppf(confidence))
-    return max(float(np.quantile(scores, confidence)), floor), max(-float(np.quantile(scores, 1 - confidence)), floor)
+    lowest, low, high, highest = (float(q) for q in np.quantile(scores, [1 - confidence, 1 - POWER, POWER, confidence]))
+    below, above = max(highest, floor), max(-lowest, floor)
+    # A mean whose bound must clear a bar needs what the bound takes, and what chance takes in one of five test sets.
+    return below, above, max(below - low, above + high)
 
 
 def p_value_below(found: Estimate, floor: float) -> float:

@@ -103,18 +103,35 @@ class Evaluate(Block):
 
 
 class Direction(Block):
-    """A change of one input and the way predictions must move: the behaviour a domain expert would insist on."""
+    """A change of one input and the way predictions must move, or that they must not; `class` for many classes."""
 
     column: str
     low: Any
     high: Any
-    expect: Literal["up", "down"]
+    expect: Literal["up", "down", "same"]
+    class_: Any = Field(None, alias="class")
+
+
+class Functionality(Block):
+    """Inputs with which the prediction (multiclass: the probability of `class`) must lie above or below a value."""
+
+    given: dict[str, Any] = Field(min_length=1)
+    above: float | None = None
+    below: float | None = None
+    class_: Any = Field(None, alias="class")
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Functionality:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("needs above or below, and not both")
+        return self
 
 
 class Posttrain(Block):
-    """Directional expectations, and how many test rows each is tried on."""
+    """What an expert would insist on, and how many test rows each expectation is tried on."""
 
     directions: list[Direction]
+    functionality: list[Functionality]
     cases: int = Field(ge=20)
 
 

@@ -44,7 +44,7 @@ PARAMS: dict[str, Any] = {
         "cost": {"false_positive": 1, "false_negative": 3},
     },
     "evaluate": {"slices": ["place"], "replicates": 200},
-    "posttrain": {"directions": [], "cases": 20},
+    "posttrain": {"directions": [], "functionality": [], "cases": 20},
     "gates": {
         "resample_by": "day",
         "confidence": 0.95,

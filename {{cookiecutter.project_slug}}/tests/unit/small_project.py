@@ -44,7 +44,7 @@ PARAMS: dict[str, Any] = {
         "cost": {"false_positive": 1, "false_negative": 1},
     },
     "evaluate": {"slices": [], "replicates": 200},
-    "posttrain": {"directions": [], "cases": 20},
+    "posttrain": {"directions": [], "functionality": [], "cases": 20},
     "gates": {"resample_by": "day", "confidence": 0.95, "pretrain": {"checked": {}}, "posttrain": {"checked": {}}},
     "promote": {"non_inferiority_margin": 0.02, "guardrails": {"auc": 0.1}, "min_rows": 100, "min_units": 10},
 }

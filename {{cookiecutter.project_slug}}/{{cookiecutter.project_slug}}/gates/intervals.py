@@ -145,3 +145,10 @@ def benjamini_hochberg(p_values: list[float]) -> list[float]:
     from scipy import stats
 
     return [float(p) for p in stats.false_discovery_control(p_values)] if p_values else []
+
+
+def benjamini_yekutieli(p_values: list[float]) -> list[float]:
+    """As `benjamini_hochberg`, whatever the dependence between the tests (Benjamini and Yekutieli 2001)."""
+    from scipy import stats
+
+    return [float(p) for p in stats.false_discovery_control(p_values, method="by")] if p_values else []

@@ -34,9 +34,10 @@ def judge(gain: np.ndarray, blocks: np.ndarray, slices: pd.DataFrame, floor: flo
           ) -> list[Slice]:  # fmt: skip
     """Judge the mean `gain` (n,) of each value of each column of `slices` (n, k) against `floor`.
 
-    A slice fails when "its mean is at least the floor" is rejected after Benjamini and Hochberg's adjustment
-    over all slices that could be tested; it is insufficient when it has one block only or its smallest
-    detectable effect exceeds `harm`, and it was not rejected. `floor` and `harm` are in units of `gain`.
+    A slice fails when "its mean is at least the floor" is rejected after adjustment over all slices that could be
+    tested: Benjamini and Hochberg's (1995) for the slices of one column, Benjamini and Yekutieli's (2001) for several
+    columns, whose slices overlap. It is insufficient when it has one block only or its smallest detectable effect
+    exceeds `harm`, and it was not rejected. `floor` and `harm` are in units of `gain`.
     """
     found: list[tuple[str, str, intervals.Estimate | None, int]] = []
     for column in slices:
@@ -46,7 +47,8 @@ def judge(gain: np.ndarray, blocks: np.ndarray, slices: pd.DataFrame, floor: flo
             estimate = intervals.estimate(gain[rows], blocks[rows], confidence) if enough else None
             found.append((str(column), value, estimate, int(rows.sum())))
     tested = [(i, intervals.p_value_below(e, floor)) for i, (_, _, e, _) in enumerate(found) if e is not None]
-    adjusted = dict(zip((i for i, _ in tested), intervals.benjamini_hochberg([p for _, p in tested]), strict=True))
+    adjust = intervals.benjamini_yekutieli if slices.shape[1] > 1 else intervals.benjamini_hochberg
+    adjusted = dict(zip((i for i, _ in tested), adjust([p for _, p in tested]), strict=True))
     return [
         Slice(column, value, e, adjusted.get(i, 1.0), outcome(e, adjusted.get(i, 1.0), harm, confidence), rows)
         for i, (column, value, e, rows) in enumerate(found)

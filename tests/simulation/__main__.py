@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--quick", action="store_true", help="few trials, three looks, three worlds")
     chosen = parser.parse_args()
+    # Twelve looks ask for twelve numbers of replicates in turn: more than the project keeps at a time.
+    intervals.draws = lru_cache(maxsize=None)(intervals.draws.__wrapped__)
     sources = read(3 if chosen.quick else LOOKS)
     worlds = {name: world for name, world in WORLDS.items() if name in QUICK or not chosen.quick}
     cells = []

@@ -26,7 +26,7 @@ LIMIT, MARGIN, TEN_POINTS = 0.2, 0.003, 0.1
 #: A slice is as large as it must be for the gate to call it insufficient in no more than this share of the trials.
 INSUFFICIENT = 0.1
 #: Rows of a slice that are tried, in this order, and test sets that are drawn to choose among them or for a mean.
-SIZES = tuple(round(10 * 1.25**k) for k in range(24))
+SIZES = tuple(round(10 * 1.5**k) for k in range(13))
 PILOT = 200
 
 Trial = Callable[[Drawn, np.random.Generator], np.ndarray]
@@ -177,7 +177,7 @@ def harmed(sources: Sources, world: World, rng: np.random.Generator) -> Trial:
     """A harmed slice of the smallest size that the gate seldom calls insufficient."""
     found, names = sources.two
     for rows in SIZES:
-        tried = [harmed_slice_red(world(found, rng), names, rows, rng)[0] for _ in range(PILOT // 4)]
+        tried = [harmed_slice_red(world(found, rng), names, rows, rng)[0] for _ in range(PILOT // 8)]
         if np.isnan(tried).mean() <= INSUFFICIENT:
             return lambda drawn, rng: harmed_slice_red(drawn, names, rows, rng)
     raise AssertionError("no slice is large enough: ten points are not enough to see")
@@ -194,5 +194,5 @@ PROMISES = (
             lambda s, w, r: lambda d, r: any_slice_red(d, s.one[1]), 250, 40),
     Promise("slices, two columns", 0.05, True, lambda s: s.two[0],
             lambda s, w, r: lambda d, r: any_slice_red(d, s.two[1]), 250, 40),
-    Promise("harmed slice", 0.8, False, lambda s: s.two[0], harmed, 200, 30),
+    Promise("harmed slice", 0.8, False, lambda s: s.two[0], harmed, 120, 30),
 )  # fmt: skip

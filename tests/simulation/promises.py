@@ -100,8 +100,9 @@ def many_looks(drawn: Drawn) -> np.ndarray:
     Those that did worse are not asked about, to save time: no lower bound lies above its mean.
     """
     columns = np.flatnonzero(drawn.values.mean(axis=0) >= 0)
-    looks = [superior(drawn, comparison.alpha_of_look(ALPHA, column + 1), 0.0, column) for column in columns]
-    return np.max([np.zeros(3), *looks], axis=0)
+    looks = [superior(drawn, comparison.alpha_of_look(ALPHA, int(c) + 1), 0.0, int(c)) for c in columns]
+    answers: np.ndarray = np.max([np.zeros(3), *looks], axis=0)
+    return answers
 
 
 def non_inferior(drawn: Drawn) -> np.ndarray:

@@ -39,6 +39,14 @@ def git(*arguments: str, cwd: Path, home: Path) -> bytes:
     ).stdout
 
 
+def commit(folder: Path, home: Path, message: str = "change") -> None:
+    """Commit everything that git does not ignore, in a repository that is made when there is none."""
+    if not (folder / ".git").exists():
+        git("init", "--quiet", cwd=folder, home=home)
+    git("add", "--all", cwd=folder, home=home)
+    git("commit", "--quiet", "--message", message, cwd=folder, home=home)
+
+
 def export(folder: Path) -> Path:
     """Return the template below `folder`, as a commit of the working tree would hold it.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from baking import environment, git
+from baking import commit, environment, git
 from conftest import Bake
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -76,13 +76,6 @@ def doubles(project: Path, home: Path) -> list[str]:
             commit(folder, home)
             flags += ["--local-repository", f"{used}={folder}"]
     return flags
-
-
-def commit(folder: Path, home: Path) -> None:
-    """Make a repository of a folder, with everything that git does not ignore."""
-    git("init", "--quiet", cwd=folder, home=home)
-    git("add", "--all", cwd=folder, home=home)
-    git("commit", "--quiet", "--message", "first", cwd=folder, home=home)
 
 
 def act(project: Path, home: Path) -> Ran:

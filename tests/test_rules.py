@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from baking import CLOUDS, CONTRACT, EXPRESSION, PROJECT, QUESTIONS, VERBATIM, files_of, is_verbatim
 from conftest import Bake
+from running import SLUG
 
-SLUG = "flight_delays"
 PLAIN = re.compile(r"\{\{ ?cookiecutter\.[a-z_]+ ?\}\}")
 
 CONDITIONS = 3

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from baking import PROJECT, environment, git, settings
+from baking import PROJECT, commit, environment, git, settings
+from running import SLUG
 
-SLUG = "flight_delays"
 MINE = "\nAsk us in room 4.\n"
 THEIRS = "\nThe template added this line.\n"
 
@@ -26,14 +26,6 @@ def cruft(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess
         capture_output=True,
         encoding="utf-8",
     )
-
-
-def commit(folder: Path, home: Path) -> None:
-    """Commit everything in a git repository, which is made when there is none."""
-    if not (folder / ".git").exists():
-        git("init", "--quiet", cwd=folder, home=home)
-    git("add", "--all", cwd=folder, home=home)
-    git("commit", "--quiet", "--message", "change", cwd=folder, home=home)
 
 
 def add_line(path: Path, line: str) -> None:

@@ -47,6 +47,19 @@ def require_place() -> None:
         raise InputError(f"this is the code of {PACKAGE.parent}, not of {here}: change into the project's folder")
 
 
+def stage(name: str) -> int:
+    """Run a stage; whatever its gates found is then in `reports/gates.md`."""
+    from .gates import report
+
+    try:
+        importlib.import_module(f".stages.{name}", __package__).main()
+    except GateClosed:
+        report.write(name)
+        raise
+    report.write(name)
+    return 0
+
+
 def register() -> int:
     """Register this workspace's model and say which version it is."""
     from . import config
@@ -89,8 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     require_repository()
     if arguments.command in STAGES:
-        importlib.import_module(f".stages.{arguments.command}", __package__).main()
-        return 0
+        return stage(arguments.command)
     if arguments.command == "promote":
         from .registry import promotion
 

@@ -8,11 +8,12 @@ gates that must run, and each gate's test reads its own thresholds.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import InputError
 
@@ -143,6 +144,15 @@ class Gates(Block):
     pretrain: dict[str, Thresholds] = Field(min_length=1)
     posttrain: dict[str, Thresholds] = Field(min_length=1)
 
+    @field_validator("pretrain", "posttrain")
+    @classmethod
+    def _finite(cls, gates: dict[str, Thresholds]) -> dict[str, Thresholds]:
+        for gate, thresholds in gates.items():
+            for name, value in thresholds.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ValueError(f"{gate}.{name} is {value}, which no statistic can exceed: give a number")
+        return gates
+
 
 class Promote(Block):
     """Challenger against champion: margins are in units of the primary metric."""
@@ -168,10 +178,22 @@ class Params(Block):
     promote: Promote
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may stand once: of two thresholds, the later would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node. Raises ConstructorError for a key that stands there twice."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key} stands there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path, model: type[Model]) -> Model:
     """Read a YAML file into `model`; every problem becomes one InputError naming file and key."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run from the project's folder") from None
     except (OSError, UnicodeDecodeError) as error:

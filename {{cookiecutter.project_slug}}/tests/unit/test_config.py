@@ -49,6 +49,8 @@ def test_the_shipped_file_is_valid() -> None:
         ({"split": {"test_share": 1.0}}, r"split\.test_share"),
         ({"gates": {"pretrain": {}}}, r"gates\.pretrain"),
         ({"gates": {"confidence": 0.5}}, r"gates\.confidence"),
+        ({"gates": {"pretrain": {"first": {"limit": float("inf")}}}}, r"gates\.pretrain: .*first\.limit is inf"),
+        ({"gates": {"posttrain": {"last": {"limit": float("nan")}}}}, r"last\.limit is nan"),
         ({"promote": {"non_inferiority_margin": float("inf")}}, r"promote\.non_inferiority_margin"),
         ({"train": {"cost": {"false_negative": float("nan")}}}, r"train\.cost\.false_negative"),
         ({"ingest": {"start": "2024-02-01", "end": "2024-02-01"}}, "start must lie before end"),
@@ -71,7 +73,13 @@ def test_two_mistakes_are_both_named(load: Callable[..., config.Params]) -> None
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "is missing"), (b"a: [", "is not valid YAML"), (b"\xff\xfe\x00", "cannot be read"), (b"", "the file: ")],
+    [
+        (None, "is missing"),
+        (b"a: [", "is not valid YAML"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"", "the file: "),
+        (b"seed: 1\nsplit:\n  by: time\n  by: hash\n", "not valid YAML: key by stands there twice"),
+    ],
 )
 def test_a_file_that_is_no_mapping_says_so(tmp_path: Path, content: bytes | None, said: str) -> None:
     """Missing, broken, not text, or empty."""

@@ -8,10 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from {{ cookiecutter.project_slug }} import __main__ as command
+from {{ cookiecutter.project_slug }} import record
+from {{ cookiecutter.project_slug }}.errors import GateClosed
 from {{ cookiecutter.project_slug }}.registry import tracking
 from {{ cookiecutter.project_slug }}.stages import split
 
@@ -51,6 +54,25 @@ def test_a_stage_runs_and_a_missing_input_is_one_line(project, capsys):
     Path("data/train.parquet").unlink()
     assert command.main(["evaluate"]) == 1
     assert capsys.readouterr().err == "evaluate: data/train.parquet is missing: run `dvc repro`\n"
+
+
+def test_a_red_gate_is_on_the_page_that_a_person_reads(project, monkeypatch, capsys):
+    gate = {"gate": "schema", "reason": "column x is missing"}
+
+    def stage_of(verdict: str) -> SimpleNamespace:
+        def main() -> None:
+            record.write_json(Path("reports/validate.json"), {"gates": [{**gate, "verdict": verdict}]})
+            if verdict != "pass":
+                raise GateClosed(["schema"], gate["reason"])
+
+        return SimpleNamespace(main=main)
+
+    for verdict, code in (("fail", 1), ("pass", 0)):
+        monkeypatch.setattr(command.importlib, "import_module", lambda *_, verdict=verdict: stage_of(verdict))
+        assert command.main(["validate"]) == code
+        page = Path("reports/gates.md").read_text()
+        assert ("**schema** (validate, fail): column x is missing" in page) == (verdict == "fail")
+    assert capsys.readouterr().err == "validate: gate closed: schema: column x is missing\n"
 
 
 def test_an_unreachable_store_is_one_line(project, monkeypatch, capsys):

@@ -215,13 +215,39 @@ def test_going_back_to_old_parameters_names_the_old_version(project):
 
 def test_looks_count_pairs_of_models_once_and_their_shares_add_up(project):
     client = tracking.client()
-    assert [promotion.count_look(client, digest, "old") for digest in ("a", "b", "a", "c")] == [1, 2, 1, 3]
-    assert promotion.count_look(client, "a", "new") == 4
-    project.window(0, 61, 90)
-    assert promotion.count_look(client, "a", "old") == 1
+    assert [promotion.count_look(client, digest, "old", None) for digest in ("a", "b", "a", "c")] == [1, 2, 1, 3]
+    assert promotion.count_look(client, "a", "new", None) == 4
     spent = sum(comparison.alpha_of_look(0.05, look) for look in range(1, 10_000))
     assert spent == pytest.approx(0.05, rel=1e-3)
     assert spent < 0.05
+
+
+def test_a_window_that_moved_a_little_is_no_fresh_look(project):
+    client = tracking.client()
+    looks = []
+    for first in (60, 70, 90):  # 30 days each: 20 shared with the first window, then none
+        project.window(0, first, first + 30)
+        times = record.read_parquet(Path("data/test.parquet"))["when"]
+        looks.append(promotion.count_look(client, "a", "old", times))
+    assert looks == [1, pytest.approx(1 + 20 / 30), pytest.approx(1 + 10 / 30)]
+    times = pd.Series(pd.date_range("2020-01-01", periods=4))
+    window = ("2020-01-02", "2020-01-03 00:00:00")
+    assert comparison.number_of_look(times, [window, ("2020-01-04", "2021-01-01")]) == 1.75
+    assert comparison.number_of_look(None, [("", ""), window]) == 3
+
+
+def test_a_version_that_was_rolled_back_is_not_promoted_again_unless_told_why(project):
+    project.repro(GOOD)
+    assert project.promote()[0] == 0
+    client = tracking.client()
+    versions.rollback(client)
+    code, report = project.promote()
+    assert (code, report["gates"]) == (3, ["rolled_back"])
+    assert "version 2 was rolled back: train another model" in report["reason"]
+    assert project.aliases()["champion"] == "1"
+    assert project.promote(reset="it was the sensor after all")[0] == 0
+    assert project.aliases()["champion"] == "2"
+    assert "rolled_back" not in client.get_model_version(tracking.NAME, "2").tags
 
 
 def test_a_store_that_does_not_answer_decides_nothing(project, monkeypatch):

@@ -34,7 +34,7 @@ def close(project: Any, rows_of: Callable[..., pd.DataFrame]) -> Callable[..., d
     def run_red(**files: str) -> dict[str, Any]:
         for name, text in files.items():
             project.write(f"tests/pretrain/{name}.py", text)
-        with pytest.raises(GateClosed, match="^gate closed: .*: each reason and way out is in reports/pretrain.json"):
+        with pytest.raises(GateClosed, match="^gate closed: .*: each reason and way out is in reports/gates.md"):
             pretrain.main()
         report: dict[str, Any] = project.report("pretrain")
         assert report["verdict"] == "fail"
@@ -57,8 +57,8 @@ def test_a_green_run_counts(project: Any, close: Any, capsys: pytest.CaptureFixt
     report = project.report("pretrain")
     assert (report["stage"], report["verdict"]) == ("pretrain", "pass")
     case = {"case": "", "verdict": "pass", "statistic": 0.5, "bound": 0.7, "threshold": 1, "rows": 9, "units": 3,
-            "detectable": None, "reason": "fine"}  # fmt: skip
-    figures = {key: value for key, value in case.items() if key != "case"}
+            "detectable": None, "interval": None, "reason": "fine"}  # fmt: skip
+    figures = {key: value for key, value in case.items() if key not in ("case", "interval")}
     assert report["gates"] == [{"gate": "first", **figures, "cases": [case]}]
     assert set(report["inputs"]) == {"train", "test", "schema", "params", "gates"}
     assert "pass  first: fine" in capsys.readouterr().out

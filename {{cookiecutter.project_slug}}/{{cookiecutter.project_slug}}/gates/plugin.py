@@ -43,11 +43,15 @@ class Gate:
 
     def judge(self, passed: bool, *, statistic: float, threshold: float | None, rows: int, reason: str,
               bound: float | None = None, units: int | None = None, detectable: float | None = None,
-              case: str = "") -> None:  # fmt: skip
-        """State one finding. `reason` says what was found and, when red, what to do about it."""
+              case: str = "", interval: tuple[float, float] | None = None) -> None:  # fmt: skip
+        """State one finding. `reason` says what was found and, when red, what to do about it.
+
+        `bound` is what `threshold` judges; findings with an `interval` get a table of their own in the report.
+        """
         self.cases.append({
             "case": case, "verdict": "pass" if passed else "fail", "statistic": statistic, "bound": bound,
-            "threshold": threshold, "rows": rows, "units": units, "detectable": detectable, "reason": reason,
+            "threshold": threshold, "rows": rows, "units": units, "detectable": detectable, "interval": interval,
+            "reason": reason,
         })  # fmt: skip
 
     def conclude(self) -> None:
@@ -162,13 +166,13 @@ def contract() -> schema.Schema:
 @pytest.fixture(scope="session")
 def train() -> pd.DataFrame:
     """The training rows."""
-    return record.read_parquet(verdict.JUDGED["pretrain"][0])
+    return record.read_parquet(verdict.TRAIN)
 
 
 @pytest.fixture(scope="session")
 def test() -> pd.DataFrame:
     """The test rows."""
-    return record.read_parquet(verdict.JUDGED["pretrain"][1])
+    return record.read_parquet(verdict.TEST)
 
 
 @pytest.fixture(scope="session")

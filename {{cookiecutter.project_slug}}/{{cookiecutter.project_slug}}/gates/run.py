@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import config, record
 from ..errors import GateClosed
-from . import verdict
+from . import report, verdict
 
 Result = dict[str, Any]
 #: Variables by which a shell could change which tests run.
@@ -50,17 +50,20 @@ def gate_report(name: str, phases: list[Result]) -> Result:
     calls = [phase for phase in phases if phase["phase"] == "call"]
     bad = [phase for phase in phases if phase["outcome"] != "passed"]
     cases = [case for phase in calls for case in phase["cases"]]
-    worst = next((case for case in cases if case["verdict"] != "pass"), cases[0] if cases else None)
+    worst = report.telling(cases) if cases else None
     if bad or not calls or worst is None:
         outcome = "fail" if bad and bad[0]["outcome"] == "failed" else bad[0]["outcome"] if bad else "missing"
         reason = worst["reason"] if worst and worst["verdict"] != "pass" else first_line(bad)
+        more = sum(case["verdict"] != "pass" for case in cases) - 1
+        reason += f" (and {more} more)" if more > 0 else ""
         return {**red(name, outcome, reason), **(numbers(worst) if worst else {}), "cases": cases}
-    return {"gate": name, "verdict": "pass", "reason": worst["reason"], **numbers(worst), "cases": cases}
+    reason = worst["reason"] + (f" (the nearest of {len(cases)} findings)" if len(cases) > 1 else "")
+    return {"gate": name, "verdict": "pass", "reason": reason, **numbers(worst), "cases": cases}
 
 
 def numbers(case: Result) -> Result:
     """The figures of a case."""
-    return {k: case[k] for k in ("statistic", "bound", "threshold", "rows", "units", "detectable")}
+    return {name: case[name] for name in report.FIGURES}
 
 
 def red(name: str, outcome: str, reason: str) -> Result:
@@ -92,16 +95,18 @@ def judge(names: set[str], results: list[Result], exit_code: int, output: str) -
 
 
 def run(stage: str) -> None:
-    """Run the gates of `stage`, write `reports/<stage>.json`, print a line per gate. Raises GateClosed when red."""
+    """Run the gates of `stage`, write `reports/<stage>.json`; print a line per gate.
+
+    Raises GateClosed when one is red.
+    """
     params = config.load()
     before = verdict.inputs(stage, params)
     results, exit_code, output = run_tests(stage)
     gates = judge(verdict.declared(stage, params), results, exit_code, output)
     closed = [gate for gate in gates if gate["verdict"] != "pass"]
     path = verdict.REPORTS[stage]
-    report = {"stage": stage, "verdict": "fail" if closed else "pass", "gates": gates, "inputs": before}
-    record.write_json(path, report)
-    for gate in gates:
-        print(f"{gate['verdict']:>8}  {gate['gate']}: {gate['reason']}")
+    outcome = "fail" if closed else "pass"
+    record.write_json(path, {"stage": stage, "verdict": outcome, "gates": gates, "inputs": before})
+    print("\n".join(report.lines(stage, gates)))
     if closed:
-        raise GateClosed([gate["gate"] for gate in closed], f"each reason and way out is in {path}")
+        raise GateClosed([gate["gate"] for gate in closed], f"each reason and way out is in {report.PAGE}")

@@ -14,13 +14,15 @@ from .. import config, record, schema
 from ..errors import GateClosed
 
 PACKAGE = Path(__file__).resolve().parent.parent
+TRAIN = Path("data/train.parquet")
+TEST = Path("data/test.parquet")
 PREDICTIONS = Path("data/predictions.parquet")
 MODEL = Path("model/model.skops")
 TRAINING = Path("model/training.json")
 #: The data and model files that each stage's gates judge.
 JUDGED: dict[str, tuple[Path, ...]] = {
-    "pretrain": (Path("data/train.parquet"), Path("data/test.parquet")),
-    "posttrain": (Path("data/train.parquet"), Path("data/test.parquet"), PREDICTIONS, MODEL, TRAINING),
+    "pretrain": (TRAIN, TEST),
+    "posttrain": (TRAIN, TEST, PREDICTIONS, MODEL, TRAINING),
 }
 REPORTS = {stage: Path(f"reports/{stage}.json") for stage in JUDGED}
 

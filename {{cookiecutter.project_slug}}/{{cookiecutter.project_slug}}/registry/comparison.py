@@ -1,19 +1,24 @@
 """The statistics of a promotion: gains per row, tests over blocks, and how much luck each look may spend.
 
 Every comparison on the same test rows spends some of the 5 % that a useless change may win by luck. The n-th
-one gets alpha / (n (n + 1)), which adds up to alpha over any number of looks.
+one gets alpha / (n (n + 1)), which adds up to alpha over any number of looks. An earlier comparison on part of
+the rows counts as that part of a look, so that moving the window a little does not buy a fresh alpha.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import config
 from ..errors import InputError
 from ..gates import intervals, metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What a guardrail may watch: metrics that need no decision threshold, which two models do not share.
 GUARDRAILS = {task: ("brier", "log_loss", "auc") for task in ("binary", "multiclass")} | {"regression": ("mae", "mse")}
@@ -35,9 +40,19 @@ class Comparison:
     passed: bool
 
 
-def alpha_of_look(alpha: float, look: int) -> float:
+def alpha_of_look(alpha: float, look: float) -> float:
     """The share of `alpha` that the look-th comparison (from 1) on the same rows may spend."""
     return alpha / (look * (look + 1))
+
+
+def number_of_look(times: pd.Series | None, earlier: list[tuple[str, str]]) -> float:
+    """1 plus, for each earlier comparison, the share of our rows that lie in its window (first and last time).
+
+    `times` (n,) are those of the rows compared; without a time column every earlier comparison counts whole.
+    """
+    if times is None:
+        return 1.0 + len(earlier)
+    return 1.0 + sum(float(times.between(first, last).mean()) for first, last in earlier)
 
 
 def mode(challenger: dict[str, str], champion: dict[str, str]) -> str:

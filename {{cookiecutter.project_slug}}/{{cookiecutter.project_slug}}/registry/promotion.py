@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 REPORT = Path("reports/promotion.json")
-TRAIN, TEST = verdict.JUDGED["pretrain"]
 
 
 def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFrame
@@ -60,7 +60,7 @@ def rivals_of(client: MlflowClient, champion: ModelVersion, kind: str) -> dict[s
 def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, facts: dict[str, str]
           ) -> dict[str, Any]:  # fmt: skip
     """Compare this workspace's model with the champion (and the anchor); decision, reason and every test."""
-    contract, test = schema.load(), record.read_parquet(TEST)
+    contract, test = schema.load(), record.read_parquet(verdict.TEST)
     comparison.require_guardrails(contract.task, params.promote)
     if facts["task"] != champion.tags["task"]:
         raise InputError(f"the champion's task is {champion.tags['task']}, which cannot be compared with"
@@ -76,7 +76,8 @@ def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, f
     if rows < params.promote.min_rows or units < params.promote.min_units:
         reason = f"only {rows} rows in {units} units are new to the models compared: widen the test set (split) or"
         return {**report, "decision": "refused", "gates": ["rows"], "reason": f"{reason} move the window on"}
-    look = count_look(client, facts["digest"], champion.tags["digest"])
+    times = test[contract.time][fresh] if contract.time else None
+    look = count_look(client, facts["digest"], champion.tags["digest"], times)
     alpha = comparison.alpha_of_look(1 - params.gates.confidence, look)
     predictions = record.read_parquet(verdict.PREDICTIONS)
     y, ours = predictions["actual"].to_numpy()[fresh], metrics.scores(predictions, "predicted", contract)[fresh]
@@ -94,19 +95,20 @@ def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, f
     }
 
 
-def count_look(client: MlflowClient, digest: str, champion: str) -> int:
-    """The number of this comparison among all that were made on these test rows, counted from 1 and kept.
+def count_look(client: MlflowClient, digest: str, champion: str, times: pd.Series | None) -> float:
+    """The number of this comparison among all that were made on these test rows, from 1, kept with the model's name.
 
     The same two models on the same rows are the same look: its result cannot differ.
     """
-    rows = record.file_sha256(TEST)[:16]
     tags = client.get_registered_model(tracking.NAME).tags
-    looks = {key: int(value) for key, value in tags.items() if key.startswith(f"look.{rows}.")}
-    mine = f"look.{rows}.{digest[:16]}.{champion[:16]}"
+    looks = {key: json.loads(value) for key, value in tags.items() if key.startswith("look.")}
+    mine = f"look.{record.file_sha256(verdict.TEST)[:16]}.{digest[:16]}.{champion[:16]}"
     if mine not in looks:
-        looks[mine] = max(looks.values(), default=0) + 1
-        client.set_registered_model_tag(tracking.NAME, mine, str(looks[mine]))
-    return looks[mine]
+        number = comparison.number_of_look(times, [(look["from"], look["until"]) for look in looks.values()])
+        first, last = (str(times.min()), str(times.max())) if times is not None else ("", "")
+        looks[mine] = {"look": number, "from": first, "until": last}
+        client.set_registered_model_tag(tracking.NAME, mine, json.dumps(looks[mine]))
+    return float(looks[mine]["look"])
 
 
 def decide(client: MlflowClient, params: config.Params, version: ModelVersion, champion: ModelVersion | None,
@@ -119,6 +121,9 @@ def decide(client: MlflowClient, params: config.Params, version: ModelVersion, c
         return {"decision": "promoted", "reason": reason, "mode": "first", "tests": []}
     if reset:
         return {"decision": "promoted", "reason": f"reset: {reset}", "mode": "reset", "tests": []}
+    if version.tags.get("rolled_back"):
+        reason = f"version {version.version} was rolled back: train another model, or `promote --reset REASON`"
+        return {"decision": "refused", "gates": ["rolled_back"], "reason": reason, "tests": []}
     return judge(client, params, champion, version.tags)
 
 
@@ -159,6 +164,7 @@ def crown(client: MlflowClient, version: ModelVersion, champion: ModelVersion | 
     if champion is not None:
         client.set_registered_model_alias(tracking.NAME, "previous", str(champion.version))
     client.set_registered_model_alias(tracking.NAME, "champion", number)
+    versions.unmark(client, number)
 
 
 def main(dry_run: bool, reset: str | None) -> int:

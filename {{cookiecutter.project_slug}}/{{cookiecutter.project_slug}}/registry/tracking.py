@@ -162,7 +162,7 @@ def experiment_id(found: MlflowClient) -> str:
 
 def training_id(params: config.Params, training: dict[str, Any]) -> str:
     """What names a training, whenever and wherever it ran: its data, its parameters and the model they gave."""
-    data = record.file_sha256(verdict.JUDGED["pretrain"][0])
+    data = record.file_sha256(verdict.TRAIN)
     return record.value_sha256([data, config.stage_params(params, "train"), training["digest"]])
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-ALIASES = ("challenger", "champion", "previous")
 KEYS = "train_keys.parquet"
 #: Seconds to wait for another command of this project.
 WAIT = 60
@@ -140,7 +139,7 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     from mlflow.exceptions import MlflowException
 
     contract = schema.load()
-    train = record.read_parquet(verdict.JUDGED["pretrain"][0])
+    train = record.read_parquet(verdict.TRAIN)
     latest = str(train[contract.time].max()) if contract.time else ""
     facts = {**lineage.workspace(params), "task": contract.task, "train_until": latest}
     keys = pd.DataFrame({"key": row_keys(train, contract)})
@@ -185,13 +184,24 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 
 def rollback(client: MlflowClient) -> tuple[str, str]:
-    """Swap champion and previous; the new champion's and the new previous' numbers. Raises InputError."""
+    """Swap champion and previous, and mark the loser, which `promote` refuses from then on; both new numbers.
+
+    Raises InputError when there is no previous champion.
+    """
     found = aliases(client)
     if found.get("previous") in (None, found.get("champion")) or "champion" not in found:
         raise InputError("there is no previous champion to roll back to: promote a second version first")
     client.set_registered_model_alias(tracking.NAME, "champion", found["previous"])
     client.set_registered_model_alias(tracking.NAME, "previous", found["champion"])
+    client.set_model_version_tag(tracking.NAME, found["champion"], "rolled_back", "true")
+    unmark(client, found["previous"])
     return found["previous"], found["champion"]
+
+
+def unmark(client: MlflowClient, number: str) -> None:
+    """Forget that a version was once rolled back: it is champion again."""
+    if "rolled_back" in client.get_model_version(tracking.NAME, number).tags:
+        client.delete_model_version_tag(tracking.NAME, number, "rolled_back")
 
 
 def lineage_of(client: MlflowClient, alias: str) -> dict[str, Any]:

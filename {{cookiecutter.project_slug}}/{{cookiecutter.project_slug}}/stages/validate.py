@@ -141,8 +141,9 @@ def check(raw: pd.DataFrame, contract: schema.Schema) -> tuple[pd.DataFrame, pd.
 
     typed = pd.DataFrame({n: cast(raw[n], c) for n, c in contract.columns.items() if n in raw})
     problems = broken_structure(raw, typed, contract)
-    gate = {"gate": "schema", "verdict": "fail" if problems else "pass", "reason": "; ".join(problems),
-            "statistic": len(problems), "bound": None, "threshold": 0, "rows": len(raw), "units": None}  # fmt: skip
+    reason = "; ".join(problems) or f"{len(contract.columns)} declared columns, each there and of its type"
+    gate = {"gate": "schema", "verdict": "fail" if problems else "pass", "reason": reason, "statistic": len(problems),
+            "bound": None, "threshold": 0, "rows": len(raw), "units": None, "detectable": None}  # fmt: skip
     report: dict[str, Any] = {"stage": "validate", "verdict": gate["verdict"], "gates": [gate]}
     if problems:
         return raw.iloc[:0], raw.iloc[:0], report

@@ -12,7 +12,7 @@ from running import SLUG, aliases, command, run, set_param, works
 
 GATES = {
     "schema", "quarantine", "row_accounting", "split_leak", "target_leak", "smoke_train",
-    "threshold", "baseline", "slices", "behaviour",
+    "threshold", "baseline", "slices", "behaviour", "calibration", "refit", "artefact", "latency",
 }  # fmt: skip
 
 

@@ -45,6 +45,7 @@ def diabetes(started: Path, tmp_path: Path) -> Path:
     del params["gates"]["posttrain"]["slices"]
     params["gates"]["posttrain"]["threshold"] = {"metric": "mae", "at_most": 60.0}
     params["gates"]["posttrain"]["baseline"] = {"linear_margin": 5.0}
+    params["gates"]["posttrain"]["calibration"] = {"at_most": 0.1}
     params["promote"] |= {"guardrails": {"mse": 500.0}, "min_rows": 100}
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     pipeline = project / "dvc.yaml"

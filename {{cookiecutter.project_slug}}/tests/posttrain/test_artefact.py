@@ -26,5 +26,7 @@ def test_the_file_predicts_in_a_clean_process(gate, test, predicted, contract):
     largest = reproduction.difference(again, predicted)
     good = largest <= tolerance
     reason = "a clean process predicts as evaluate did"
-    reason += "" if good else f" not: by up to {largest:.3g}; run `dvc repro`, and keep chance out of predicting"
+    if not good:
+        reason = (f"a clean process predicts otherwise than evaluate did, by up to {largest:.3g}: keep chance and state"
+                  " out of predicting, and run `dvc repro`")  # fmt: skip
     gate.judge(good, case="clean process", statistic=largest, threshold=tolerance, rows=len(test), reason=reason)

@@ -11,7 +11,8 @@ def test_every_slice_is_served(gate, predictions, contract, params, blocks):
 
     Red when "at least the floor" is rejected at the gates' confidence after Benjamini and Hochberg (1995), or
     Benjamini and Yekutieli (2001) where slices of several columns overlap; a slice in which a gain lower by `harm`
-    could not be seen is insufficient, which blocks for required columns alone.
+    could not be seen is insufficient, which blocks for required columns alone. The interval shown is of both
+    one-sided bounds.
     """
     floor, harm, required = gate.threshold("floor"), gate.threshold("harm"), gate.threshold("required")
     y = predictions["actual"].to_numpy()
@@ -28,4 +29,5 @@ def test_every_slice_is_served(gate, predictions, contract, params, blocks):
         reason += "; look at its rows, or widen the test set" if blocked else ""
         gate.judge(not blocked, case=part.name, statistic=value, bound=part.found.high if part.found else None,
                    threshold=floor, rows=part.rows, units=part.found.units if part.found else 1,
-                   detectable=part.found.detectable if part.found else None, reason=reason)  # fmt: skip
+                   detectable=part.found.detectable if part.found else None, reason=reason,
+                   interval=(part.found.low, part.found.high) if part.found else None)  # fmt: skip

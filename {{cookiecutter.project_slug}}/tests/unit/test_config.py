@@ -28,6 +28,17 @@ def load(tmp_path: Path, params_dict: Callable[..., dict[str, Any]]) -> Callable
     return write_and_load
 
 
+def expecting(**changes: Any) -> dict[str, Any]:
+    """A block `posttrain` with one direction."""
+    one = {"column": "size", "low": 1, "high": 2, "expect": "up"}
+    return {"directions": [{**one, **changes}], "functionality": [], "cases": 20}
+
+
+def with_given(**changes: Any) -> dict[str, Any]:
+    """A block `posttrain` with one minimum functionality."""
+    return {"directions": [], "functionality": [{"given": {"size": 1}, **changes}], "cases": 20}
+
+
 def test_the_shipped_file_is_valid() -> None:
     """Every gate that it declares has a test, and the other way round."""
     params = config.load(ROOT / "params.yaml")
@@ -47,6 +58,12 @@ def test_the_shipped_file_is_valid() -> None:
         ({"train": {"estimator": "no dots"}}, r"train\.estimator"),
         ({"split": {"by": "chance"}}, r"split\.by: .*'chance'"),
         ({"split": {"test_share": 1.0}}, r"split\.test_share"),
+        ({"posttrain": {"directions": [], "cases": 20}}, r"missing key posttrain\.functionality"),
+        ({"posttrain": expecting(expect="sideways")}, r"posttrain\.directions\.0\.expect: .*'sideways'"),
+        ({"posttrain": expecting(class_="long")}, r"unknown key posttrain\.directions\.0\.class_"),
+        ({"posttrain": with_given(above=0.1, below=0.2)}, "needs above or below, and not both"),
+        ({"posttrain": with_given()}, "needs above or below, and not both"),
+        ({"posttrain": with_given(given={}, above=0.1)}, r"posttrain\.functionality\.0\.given"),
         ({"gates": {"pretrain": {}}}, r"gates\.pretrain"),
         ({"gates": {"confidence": 0.5}}, r"gates\.confidence"),
         ({"gates": {"pretrain": {"first": {"limit": float("inf")}}}}, r"gates\.pretrain: .*first\.limit is inf"),
@@ -63,6 +80,15 @@ def test_a_mistake_is_named_by_its_key(load: Callable[..., config.Params], chang
     with pytest.raises(InputError, match=said) as caught:
         load(**changes)
     assert "\n" not in str(caught.value)
+
+
+def test_an_expectation_may_name_a_class(load: Callable[..., config.Params]) -> None:
+    """Under the key `class`, in what the verdict hashes, too."""
+    params = load(posttrain=expecting(**{"class": "long"}))
+    assert params.posttrain.directions[0].class_ == "long"
+    assert config.stage_params(params, "posttrain")["posttrain"]["directions"][0]["class"] == "long"
+    limits = [load(posttrain=with_given(**one)).posttrain.functionality[0] for one in ({"above": 0}, {"below": 0.0})]
+    assert [(one.above, one.below, one.class_) for one in limits] == [(0.0, None, None), (None, 0.0, None)]
 
 
 def test_two_mistakes_are_both_named(load: Callable[..., config.Params]) -> None:

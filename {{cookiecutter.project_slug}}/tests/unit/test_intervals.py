@@ -112,6 +112,15 @@ def test_benjamini_and_hochberg_by_hand() -> None:
     assert intervals.benjamini_hochberg([]) == []
 
 
+def test_benjamini_and_yekutieli_by_hand() -> None:
+    """Benjamini and Hochberg's, times 1 + 1/2 + 1/3 + 1/4."""
+    factor = 25 / 12
+    expected = [0.02 * factor, 0.04 * factor, 0.04 * factor, 0.02 * factor]
+    assert intervals.benjamini_yekutieli([0.01, 0.04, 0.03, 0.005]) == pytest.approx(expected)
+    assert intervals.benjamini_yekutieli([0.5]) == [0.5]
+    assert intervals.benjamini_yekutieli([]) == []
+
+
 @pytest.mark.parametrize(
     ("way", "blocks"),
     [("row", 200), ("hour", None), ("day", 10), ("week", 2), ("month", 1), ("group", 20), ("place", 3)],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from {{ cookiecutter.project_slug }}.gates import slices
+from {{ cookiecutter.project_slug }}.gates import intervals, slices
 
 BLOCKS = np.repeat(np.arange(30), 20)
 
@@ -58,3 +59,22 @@ def test_many_equal_slices_raise_few_false_alarms() -> None:
 def test_no_slice_column_is_no_slice() -> None:
     """An empty list is a choice, too."""
     assert slices.judge(np.zeros(600), BLOCKS, pd.DataFrame(index=range(600)), 0.0, 0.1, 0.95) == []
+
+
+def test_slices_of_several_columns_overlap_and_are_adjusted_for_any_dependence() -> None:
+    """Benjamini and Hochberg within a column; with a second one, Benjamini and Yekutieli over all."""
+    rng = np.random.default_rng(3)
+    gain = rng.normal(-0.03, 0.3, 600)
+    place, half = rng.choice(["a", "b", "c"], 600), rng.choice(["x", "y"], 600)
+
+    def p_values(names: list[str]) -> list[float]:
+        parts = [gain[(place == name) | (half == name)] for name in names]
+        units = [BLOCKS[(place == name) | (half == name)] for name in names]
+        found = [intervals.estimate(g, u, 0.95) for g, u in zip(parts, units, strict=True)]
+        return [intervals.p_value_below(estimate, 0.0) for estimate in found]
+
+    one = [part.adjusted for part in judge(gain, place=place).values()]
+    assert one == stats.false_discovery_control(p_values(["a", "b", "c"]), method="bh").tolist()
+    both = [part.adjusted for part in judge(gain, place=place, half=half).values()]
+    assert both == stats.false_discovery_control(p_values(["a", "b", "c", "x", "y"]), method="by").tolist()
+    assert 0 < min(one) < 1

@@ -59,7 +59,8 @@ def straightened(y: np.ndarray, p: np.ndarray, new: np.ndarray) -> np.ndarray:
     spread = p - p.mean()
     power = float(spread @ spread)
     slope = float(spread @ y) / power if power > 0 else 0.0
-    return y.mean() + slope * (new - p.mean())
+    found: np.ndarray = y.mean() + slope * (new - p.mean())
+    return found
 
 
 def crossed(task: str, y: np.ndarray, p: np.ndarray, blocks: np.ndarray) -> np.ndarray:

@@ -9,7 +9,10 @@ from {{ cookiecutter.project_slug }} import record
 
 @pytest.mark.gate("quarantine")
 def test_few_rows_are_quarantined(gate):
-    """The share of quarantined rows is at most `max_rate`."""
+    """The share of quarantined rows, a plain count over all rows read, is at most `max_rate`.
+
+    Counting what breaks the declared schema: Breck et al. 2019, Data Validation for Machine Learning.
+    """
     report = record.read_json(Path("reports/validate.json"))
     limit = gate.threshold("max_rate")
     read, bad = report["rows"]["read"], report["rows"]["quarantined"]

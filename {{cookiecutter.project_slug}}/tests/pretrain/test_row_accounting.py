@@ -1,10 +1,11 @@
-"""Gate `row_accounting`: every row that was read is valid, quarantined, in train or in test, and counted once."""
+"""Gate `row_accounting`: every row that was read is valid, quarantined, in train or in test, once and unchanged."""
 
 from pathlib import Path
 
 import pytest
 
 from {{ cookiecutter.project_slug }} import record
+from {{ cookiecutter.project_slug }}.gates import leakage
 
 
 @pytest.mark.gate("row_accounting")
@@ -16,6 +17,25 @@ def test_no_row_is_lost_between_stages(gate, train, test):
     lost_second = rows["valid"] - len(train) - len(test)
     reason = f"{read} read, {rows['valid']} valid, {len(train)} train, {len(test)} test"
     if lost_first or lost_second:
-        reason += f"; {lost_first + lost_second} rows unaccounted for: find the stage that drops or repeats them"
-    gate.judge(not lost_first and not lost_second, statistic=abs(lost_first) + abs(lost_second), threshold=0,
-               rows=read, reason=reason)  # fmt: skip
+        lost = abs(lost_first) + abs(lost_second)
+        reason += f"; {lost} rows unaccounted for: find the stage that drops or repeats them"
+    gate.judge(not lost_first and not lost_second, case="counts", statistic=abs(lost_first) + abs(lost_second),
+               threshold=0, rows=read, reason=reason)  # fmt: skip
+
+
+@pytest.mark.gate("row_accounting")
+def test_rows_keep_their_values(gate, train, test, contract):
+    """The rows of train and test, by a hash of each in no order, are those of data/valid.parquet.
+
+    A scaler, imputer or encoder that was fitted on all rows before the split has changed them: training then knows
+    the test rows (Kaufman et al. 2012, Leakage in Data Mining).
+    """
+    valid = record.read_parquet(Path("data/valid.parquet"))
+    kept = [name for name, column in contract.columns.items() if column.role != "outcome"]
+    rows, columns = leakage.changed(valid, [train, test], kept)
+    reason = "train and test hold the values of data/valid.parquet"
+    if rows:
+        where = ", ".join(columns) or "whose values changed places"
+        reason = f"{rows} rows are not those of data/valid.parquet ({where}): fit and fill in features.py, not before"
+        reason += " or in the split"
+    gate.judge(not rows, case="content", statistic=rows, threshold=0, rows=len(valid), reason=reason)

@@ -7,7 +7,11 @@ from {{ cookiecutter.project_slug }}.gates import leakage
 
 @pytest.mark.gate("split_leak")
 def test_train_and_test_are_apart(gate, train, test, contract, params):
-    """No key, no entity and no day on both sides; rows with equal inputs at most at `max_duplicate_rate`."""
+    """No key, no entity and no day on both sides; rows with equal inputs at most at `max_duplicate_rate`.
+
+    Counts over hashes of rows; the ways to leak are those of Kapoor and Narayanan 2023 (Leakage and the
+    reproducibility crisis in machine-learning-based science).
+    """
     limit = gate.threshold("max_duplicate_rate")
     found = leakage.overlap(train, test, contract, params.split.by)
     for name, count in (("keys", found.keys), ("groups", found.groups), ("misordered", found.misordered)):

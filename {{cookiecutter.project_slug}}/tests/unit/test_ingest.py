@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,5 +131,135 @@ def test_the_stage_counts_what_it_read(project: Any) -> None:
     pd.DataFrame({"id": [1, 2], "when": pd.to_datetime(["2024-01-01", "2025-01-01"])}).to_parquet("source.parquet")
     project.params(ingest={"start": "2024-01-01", "end": "2024-12-31"})
     ingest.main()
-    assert project.report("ingest")["rows"] == 1
+    report = project.report("ingest")
+    assert (report["source"], report["rows"]) == ("source.parquet", 1)
+    assert (report["start"], report["end"]) == ("2024-01-01 00:00:00", "2024-12-31 00:00:00")
+    assert list(report["days"]) == ["2024-01-01"]
+    assert (report["days"], report["covered"]) == ingest.fingerprints(ingest.OUT, schema.load())
     assert record.read_parquet(ingest.OUT)["id"].tolist() == [1]
+
+
+@pytest.fixture
+def daily(tmp_path: Path, contract_of: Callable[..., schema.Schema]) -> Callable[..., tuple[dict[str, str], str]]:
+    """The fingerprints of a table."""
+
+    def take(table: pd.DataFrame, contract: schema.Schema | None = None) -> tuple[dict[str, str], str]:
+        table.to_parquet(tmp_path / "table.parquet", index=False, row_group_size=2)
+        return ingest.fingerprints(tmp_path / "table.parquet", contract or contract_of())
+
+    return take
+
+
+TABLE = pd.DataFrame(
+    {
+        "id": [1, 2, 3, 4],
+        "when": pd.to_datetime(["2024-01-01 23:59:59", "2024-01-02", "2024-01-02 08:00", None], format="ISO8601"),
+        "place": ["a", None, "b", "c"],
+        "size": [0.1, 2.0, None, 4.0],
+        "note": ["x", "y", "z", "u"],
+    }
+)
+
+
+def test_a_day_has_its_rows_and_a_hash(daily: Any) -> None:
+    """The very numbers: they must survive another DuckDB, another machine and another order of rows."""
+    days, covered = daily(TABLE)
+    expected = {"2024-01-01": "1 9edbb5c60129fcc7", "2024-01-02": "2 6e3090fac40dc1b6", "no time": "1 c2970e3db3f43c34"}
+    assert days == expected
+    digest = hashlib.md5(b"1\x1f2024-01-01 23:59:59\x1fa\x1f0.1").digest()
+    assert expected["2024-01-01"] == f"1 {int.from_bytes(digest[8:], 'little'):016x}"
+    assert list(days) == list(expected)
+    assert daily(TABLE[::-1]) == (days, covered)
+    assert daily(TABLE[["size", "when", "note", "id", "place"]]) == (days, covered)
+    assert daily(TABLE.assign(note="other")) == (days, covered)
+
+
+def test_the_number_of_threads_does_not_matter(daily: Any) -> None:
+    """Rows in many row groups are added up in any order."""
+    many = pd.concat([TABLE.iloc[:3]] * 200, ignore_index=True).assign(id=range(600))
+    first = daily(many)
+    assert first[0]["2024-01-01"].split()[0] == "200"
+    assert [len(entry.split()[1]) for entry in first[0].values()] == [16, 16]
+    assert all(daily(many) == first for _ in range(3))
+
+
+def test_a_value_is_the_same_however_the_file_types_it(daily: Any) -> None:
+    """Whole numbers, fractions, times and words, as such or as text; a file that another tool wrote anew."""
+    first = daily(TABLE)
+    assert daily(TABLE.astype({"id": "float64"})) == first
+    assert (
+        daily(TABLE.astype({"id": "str", "size": "str", "when": "datetime64[ms]"}).where(TABLE.notna(), None)) == first
+    )
+    written = TABLE.assign(when=["2024-01-01 23:59:59", "2024-01-02", "2024-01-02T08:00:00", None])
+    assert daily(written) == first
+    assert daily(TABLE.assign(id=[1.0, 2.5, 3.0, 4.0])) != first
+    assert daily(TABLE.assign(id=["1", "x", "3", "4"])) != first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"place": ["a", None, "B", "c"]},
+        {"place": ["a", "", "b", "c"]},
+        {"size": [0.1, 2.0, 3.0, 4.0]},
+        {"size": [0.1, 2.0000001, None, 4.0]},
+        {"id": [1, 3, 2, 4]},
+        {"when": pd.to_datetime(["2024-01-01 23:59:59", "2024-01-02", "2024-01-02 08:01", None], format="ISO8601")},
+    ],
+)
+def test_a_changed_value_changes_its_day_alone(daily: Any, change: dict[str, Any]) -> None:
+    """A null is no empty word; values that swap rows are other rows."""
+    before, after = daily(TABLE)[0], daily(TABLE.assign(**change))[0]
+    assert {day for day in before if before[day] != after[day]} == {"2024-01-02"}
+
+
+def test_rows_that_come_twice_do_not_cancel(daily: Any) -> None:
+    """A sum, not an exclusive or."""
+    pairs = [
+        daily(pd.concat([TABLE, extra, extra], ignore_index=True))[0] for extra in (TABLE.iloc[[1]], TABLE.iloc[[2]])
+    ]
+    assert [days["2024-01-02"].split()[0] for days in pairs] == ["4", "4"]
+    assert pairs[0]["2024-01-02"] != pairs[1]["2024-01-02"]
+
+
+def test_what_is_covered_is_declared_columns_and_their_types(daily: Any, contract_of: Any) -> None:
+    """Another declared type or another column is another cover."""
+    covered = daily(TABLE)[1]
+    assert daily(TABLE, contract_of(id={"type": "float"}))[1] != covered
+    assert daily(TABLE.drop(columns="size"))[1] != covered
+    assert daily(TABLE, contract_of(note={"type": "category"}))[1] != covered
+
+
+def test_without_a_time_there_are_no_days(daily: Any, contract_of: Any) -> None:
+    """None declared, or none in the source; a quote in a name is a name."""
+    assert daily(TABLE, contract_of(when=...))[0] == {}
+    assert daily(TABLE.drop(columns="when"))[0] == {}
+    odd = contract_of(when=..., **{'the "time"': {"type": "datetime", "role": "time"}})
+    assert list(daily(TABLE.rename(columns={"when": 'the "time"'}), odd)[0]) == list(daily(TABLE)[0])
+
+
+def test_a_time_that_is_text_or_has_a_zone_has_a_day(daily: Any) -> None:
+    """In UTC, wherever the machine stands; text that is no time has none."""
+    text = daily(TABLE.assign(when=["2024-01-01", "2024-01-02T08:00:00", "someday", None]))[0]
+    assert {day: entry.split()[0] for day, entry in text.items()} == {
+        "2024-01-01": "1",
+        "2024-01-02": "1",
+        "no time": "2",
+    }
+    zoned = TABLE.assign(when=TABLE["when"].dt.tz_localize("America/New_York"))
+    assert list(daily(zoned)[0]) == ["2024-01-02", "no time"]
+
+
+def test_a_table_that_cannot_be_read_is_one_line(tmp_path: Path, contract_of: Any) -> None:
+    """And says which."""
+    (tmp_path / "table.parquet").write_text("no table")
+    with pytest.raises(InputError, match=r"table\.parquet cannot be read: .") as caught:
+        ingest.fingerprints(tmp_path / "table.parquet", contract_of())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_quote_in_the_name_of_the_time_column(snap: Any, tmp_path: Path, contract_of: Any) -> None:
+    """The window reads it too."""
+    pd.DataFrame({'a"b': pd.to_datetime(["2024-01-01", "2024-02-01"])}).to_parquet(tmp_path / "a.parquet")
+    odd = contract_of(when=..., **{'a"b': {"type": "datetime", "role": "time"}})
+    assert len(snap("a.parquet", dt.datetime(2024, 2, 1), None, odd)) == 1

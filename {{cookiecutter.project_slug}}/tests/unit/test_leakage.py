@@ -1,4 +1,4 @@
-"""A column that knows the answer is found, one that merely helps is not."""
+"""Rows on both sides are counted, and so are rows that lost or changed a value on their way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from {{ cookiecutter.project_slug }}.gates import leakage
 
@@ -39,68 +38,48 @@ def test_overlap_without_key_time_or_group(rows_of: Make, contract_of: Make) -> 
         assert leakage.overlap(frame, frame.iloc[:4], contract, by) == leakage.Overlap(0, 0, 4, 0)
 
 
-def strength(frame: pd.DataFrame, contract: Any, blocks: np.ndarray | None = None) -> dict[str, float]:
-    """The strength of each feature, with rows as blocks unless told."""
-    return leakage.single_feature_strength(frame, contract, np.arange(len(frame)) if blocks is None else blocks)
-
-
-def test_an_honest_feature_has_its_auc(rows_of: Make, contract_of: Make) -> None:
-    """In whichever direction; noise is near one half."""
-    frame = rows_of(2000)
-    found = strength(frame, contract_of())
-    known = frame.dropna(subset="size")
-    assert found["size"] == pytest.approx(roc_auc_score(known["late"], known["size"]))
-    assert strength(frame.assign(size=-frame["size"]), contract_of())["size"] == pytest.approx(found["size"])
-    assert found["open"] < 0.56
-    assert set(found) == {"place", "size", "open"}
+def test_equal_inputs_of_another_type_are_other_inputs(rows_of: Make, contract_of: Make) -> None:
+    """A hash covers the type of a column."""
+    frame = rows_of(40)
+    whole = frame.assign(size=1)
+    assert leakage.overlap(whole, whole.assign(size=1.5), contract_of(), "hash").duplicates == 0
+    assert leakage.row_hashes(frame, ["id", "place"]).shape == (40,)
+    assert (leakage.row_hashes(frame, ["id"]) == leakage.row_hashes(frame[::-1], ["id"])[::-1]).all()
 
 
 @pytest.mark.parametrize(
-    ("column", "leak"),
+    ("before", "after", "expected"),
     [
-        ("size", lambda late: np.where(late == 1, -5.0, -7.0)),
-        ("size", lambda late: np.where(late == 1, np.nan, 50.0)),
-        ("place", lambda late: np.where(late == 1, "x", "y")),
-        ("place", lambda late: np.where(late == 1, None, "y")),
-        ("open", lambda late: late == 0),
+        ([1, 2, 3], [3, 1, 2], 0),
+        ([1, 1, 2], [1, 2, 2], 1),
+        ([1, 2, 3], [4, 5, 3], 2),
+        ([1, 2, 3], [1], 2),
+        ([1], [1, 1, 1, 1], 3),
+        ([], [7], 1),
+        ([], [], 0),
     ],
 )
-def test_a_copy_of_the_answer_has_strength_one(rows_of: Make, contract_of: Make, column: str, leak: Any) -> None:
-    """As a number, a word, a flag, or as being null exactly then."""
-    frame = rows_of(400)
-    frame[column] = leak(frame["late"].to_numpy())
-    assert strength(frame, contract_of())[column] == pytest.approx(1.0)
+def test_hashes_without_a_partner(before: list[int], after: list[int], expected: int) -> None:
+    """As multisets; a value instead of another is one row, not two."""
+    assert leakage.unmatched(np.array(before, dtype="uint64"), np.array(after, dtype="uint64")) == expected
 
 
-def test_a_category_for_each_row_knows_nothing(rows_of: Make, contract_of: Make) -> None:
-    """Means are learned on the even blocks and scored on the odd ones."""
-    frame = rows_of(400)
-    frame["place"] = [f"row {i}" for i in range(400)]
-    assert strength(frame, contract_of())["place"] == pytest.approx(0.5)
-    assert strength(rows_of(400), contract_of(), np.zeros(400, dtype=int))["place"] == 0.5
+def test_rows_that_changed_are_counted_and_their_columns_named(rows_of: Make, contract_of: Make) -> None:
+    """In whatever order the parts hold them; an imputer, a scaler, another type, a swap, a lost column."""
+    frame = rows_of(100)
+    names = [name for name in contract_of().columns if name != "delay"]
+    kept = frame[names]
 
+    def changed(whole: pd.DataFrame) -> tuple[int, list[str]]:
+        return leakage.changed(frame, [whole.iloc[60:], whole.iloc[:60]], names)
 
-def test_a_date_that_gives_the_answer_away_is_found(rows_of: Make, contract_of: Make) -> None:
-    """By its value, or by being null exactly when the answer is no."""
-    contract = contract_of(closed={"type": "datetime", "nullable": True})
-    frame = rows_of(400)
-    shifted = frame["when"] + pd.to_timedelta(frame["late"] * 400, unit="D")
-    assert strength(frame.assign(closed=shifted), contract)["closed"] == pytest.approx(1.0)
-    seconds = np.random.default_rng(99).integers(0, 10**6, 400)
-    noise = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(seconds, unit="s"))
-    nulls = noise.where(frame["late"] == 1)
-    assert strength(frame.assign(closed=nulls), contract)["closed"] == pytest.approx(1.0)
-    assert strength(frame.assign(closed=noise), contract)["closed"] < 0.6
-
-
-def test_a_numeric_target_is_cut_at_its_median(rows_of: Make, contract_of: Make) -> None:
-    """A monotone copy separates the halves perfectly."""
-    frame = rows_of(400)
-    frame["size"] = np.exp(frame["minutes"] / 50)
-    assert strength(frame, contract_of("regression"))["size"] == pytest.approx(1.0)
-
-
-def test_one_class_separates_nothing() -> None:
-    """Nor do no rows at all."""
-    assert leakage.separation(np.ones(3), np.arange(3.0)) == 0.5
-    assert leakage.separation(np.empty(0), np.empty(0)) == 0.5
+    assert changed(kept) == (0, [])
+    missing = int(frame["size"].isna().sum())
+    assert missing == 10
+    assert changed(kept.fillna({"size": 50.0})) == (missing, ["size"])
+    assert changed(kept.assign(size=kept["size"] / 100, id=kept["id"] + 0.5)) == (100, ["id", "size"])
+    assert changed(kept.assign(place=kept["place"].to_numpy()[::-1]))[1] == []
+    assert changed(kept.assign(place=kept["place"].to_numpy()[::-1]))[0] > 50
+    assert changed(kept.drop(columns=["open", "size"])) == (100, ["size", "open"])
+    assert leakage.changed(frame, [kept, kept.drop(columns="open")], names) == (100, ["open"])
+    assert leakage.changed(frame, [kept.iloc[:99]], names)[0] == 1

@@ -1,4 +1,4 @@
-"""Signs that training sees what it must not: the answer, the future, or the rows it will be judged on."""
+"""Signs that rows are not what the split made them: shared between the parts, or changed on their way there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from . import metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +28,10 @@ def overlap(train: pd.DataFrame, test: pd.DataFrame, contract: Schema, by: str) 
 
     Groups count only for a group split, order only for a time split; equal inputs count as rows of the test part.
     """
-    import pandas as pd
 
     def shared(columns: list[str]) -> int:
-        hashes = [pd.util.hash_pandas_object(part[columns], index=False) for part in (train, test)]
-        return int(hashes[1].isin(hashes[0]).sum())
+        hashes = [row_hashes(part, columns) for part in (train, test)]
+        return int(np.isin(hashes[1], hashes[0]).sum())
 
     order = 0
     if by == "time" and contract.time:
@@ -47,44 +44,33 @@ def overlap(train: pd.DataFrame, test: pd.DataFrame, contract: Schema, by: str) 
     )
 
 
-def single_feature_strength(frame: pd.DataFrame, contract: Schema, blocks: np.ndarray) -> dict[str, float]:
-    """How well each feature alone tells the target, in [0.5, 1]: its AUC, in whichever direction is better.
-
-    Categories are replaced by their target mean on the even blocks and scored on the odd ones, so that a
-    category per row does not look like knowledge. A numeric target is cut at its median. Missing values are a
-    category of their own: a column that is null exactly when the answer is "no" gives it away.
-    """
-    y = contract.encode_target(frame[contract.target]).to_numpy()
-    if contract.task == "regression":
-        y = (y > np.median(y)).astype(float)
-    fit = blocks % 2 == 0
-    strength = {}
-    for name in contract.named("feature"):
-        values = frame[name]
-        if contract.columns[name].type in ("category", "bool"):
-            score = target_means(values.astype("str").fillna("(null)"), y, fit)
-            scores = [(score[~fit], y[~fit])]
-        else:
-            if contract.columns[name].type == "datetime":
-                values = (values - values.min()).dt.total_seconds()
-            number = values.astype("float64").to_numpy()
-            scores = [(np.isnan(number).astype(float), y)]
-            scores.append((number[~np.isnan(number)], y[~np.isnan(number)]))
-        strength[name] = max(separation(answer, score) for score, answer in scores)
-    return strength
-
-
-def target_means(values: pd.Series, y: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Mean target of each row's category over the rows where `fit` is true; the overall mean for unseen ones."""
+def row_hashes(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """A 64-bit hash of each row's values in `columns`, shape (n,); the type of a column is part of it."""
     import pandas as pd
 
-    means = pd.Series(y[fit]).groupby(values.to_numpy()[fit]).mean()
-    return values.map(means).fillna(float(y[fit].mean())).to_numpy(dtype=float)
+    return pd.util.hash_pandas_object(frame[columns], index=False).to_numpy()
 
 
-def separation(y: np.ndarray, score: np.ndarray) -> float:
-    """The AUC of `score`, or of its negative if that is larger; 0.5 when one class is missing."""
-    if len(y) == 0 or y.min() == y.max():
-        return 0.5
-    area = float(metrics.auc(y, score).mean())
-    return max(area, 1 - area)
+def unmatched(before: np.ndarray, after: np.ndarray) -> int:
+    """How many hashes of `before` have no partner in `after`, or the other way round: 0 for equal multisets."""
+    _, code = np.unique(np.concatenate([before, after]), return_inverse=True)
+    size = int(code.max()) + 1 if len(code) else 0
+    surplus = np.bincount(code[: len(before)], minlength=size) - np.bincount(code[len(before) :], minlength=size)
+    return int(max(surplus.clip(min=0).sum(), -surplus.clip(max=0).sum()))
+
+
+def changed(before: pd.DataFrame, after: list[pd.DataFrame], columns: list[str]) -> tuple[int, list[str]]:
+    """Rows whose values are not those they had `before`, in whatever order, and the columns that differ.
+
+    Columns are held one by one first: a row whose columns all hold the right values in the wrong places still
+    counts, under no column's name. A column that a part lost counts for all rows.
+    """
+    lost = [name for name in columns if any(name not in part for part in after)]
+    if lost:
+        return len(before), lost
+
+    def differing(names: list[str]) -> int:
+        return unmatched(row_hashes(before, names), np.concatenate([row_hashes(part, names) for part in after]))
+
+    rows = differing(columns)
+    return rows, [name for name in columns if differing([name])] if rows else []

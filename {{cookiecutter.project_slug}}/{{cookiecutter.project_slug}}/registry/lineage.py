@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -14,27 +13,16 @@ import yaml
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
 from ..gates import verdict
+from ..git import git, repository
 
 LOCK = Path("dvc.lock")
 #: What decides a model and its verdict besides data and parameters: these must be committed before registration.
 CODE = (verdict.PACKAGE.name, "tests/pretrain", "tests/posttrain", "dvc.yaml", "requirements.lock")
 
 
-def git(*arguments: str) -> str:
-    """What git prints. Raises InputError where it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise InputError(f"git cannot be run ({error.strerror}): install it") from error
-    if done.returncode:
-        raise InputError(f"git {arguments[0]} failed: {(done.stderr.splitlines() or ['no reason given'])[-1]}")
-    return done.stdout.rstrip("\n")
-
-
 def require_repository() -> None:
     """Raise InputError outside a git repository that has a commit."""
-    here = Path.cwd().resolve()
-    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+    if not repository():
         raise InputError("this folder is not in a git repository: run `git init` first")
 
 

@@ -1,4 +1,7 @@
-"""Snapshot the source's rows inside the window into `data/raw.parquet`; that file's hash is the data version."""
+"""Snapshot the source's rows inside the window into `data/raw.parquet`; that file's hash is the data version.
+
+The report holds a fingerprint of each day's rows, by which the gate `history` finds days that changed since.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from ..errors import InputError
 
 OUT = Path("data/raw.parquet")
 REPORT = Path("reports/ingest.json")
+#: The key of rows without a readable time.
+NO_DAY = "no time"
 
 
 def source_files(source: str, root: Path = Path()) -> list[Path]:
@@ -42,6 +47,11 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def identifier(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def window(params: config.Ingest, contract: schema.Schema) -> str:
     """The SQL condition that keeps start <= time < end; rows without a time are kept for `validate` to judge.
 
@@ -49,7 +59,7 @@ def window(params: config.Ingest, contract: schema.Schema) -> str:
     """
     if contract.time is None:
         raise InputError("ingest.start/end need a column with role: time in schema.yaml; set both to null")
-    column = f'try_cast("{contract.time}" AS TIMESTAMP)'
+    column = f"try_cast({identifier(contract.time)} AS TIMESTAMP)"
     bounds = [
         f"{column} {sign} TIMESTAMP {quoted(str(bound))}"
         for sign, bound in ((">=", params.start), ("<", params.end))
@@ -89,11 +99,59 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
     return rows
 
 
+def as_text(name: str, kind: str) -> str:
+    """SQL for a column's values as text, null as a character that no text holds.
+
+    The same for a value whichever way the file types it: 5, 5.0 and "5" are one number, a day and its midnight one
+    time. What is not of the declared type stays as it is written.
+    """
+    column = identifier(name)
+    plain = f"regexp_replace({column}::VARCHAR, '\\.0+$', '')"
+    typed = {
+        "float": f"try_cast({column} AS DOUBLE)::VARCHAR, ",
+        "datetime": f"try_cast({column} AS TIMESTAMP)::VARCHAR, ",
+    }
+    return f"coalesce({typed.get(kind, '')}{plain}, chr(30))"
+
+
+def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], str]:
+    """Rows and content of each calendar day, and a hash of what that covers: the declared columns found there.
+
+    A day's entry is "ROWS HASH": the sum of its rows' MD5 numbers modulo 2**64, so that neither the order of rows nor
+    the number of threads matters and equal rows do not cancel. MD5 of the values as text, since DuckDB's own `hash`
+    may change with its version. Days are empty without a time column. Raises InputError.
+    """
+    import duckdb
+
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quoted(str(table))})").fetchall()
+        kinds = {row[0] for row in described}
+        covered = [[name, column.type] for name, column in contract.columns.items() if name in kinds]
+        if contract.time is None or contract.time not in kinds:
+            return {}, record.value_sha256(covered)
+        values = ", ".join(as_text(name, kind) for name, kind in covered)
+        found = connection.execute(
+            f"SELECT try_cast({identifier(contract.time)} AS TIMESTAMP)::DATE::VARCHAR AS day, count(*),"
+            f" sum(md5_number_lower(concat_ws(chr(31), {values}))::HUGEINT)"
+            f" FROM read_parquet({quoted(str(table))}) GROUP BY day ORDER BY day NULLS LAST"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"{table} cannot be read: {str(error).splitlines()[0]}") from error
+    finally:
+        connection.close()
+    days = {day or NO_DAY: f"{rows} {int(total) % 2**64:016x}" for day, rows, total in found}
+    return days, record.value_sha256(covered)
+
+
 def main() -> None:
     """Read `params.yaml` and `schema.yaml`, write the snapshot and `reports/ingest.json`."""
-    params = config.load().ingest
-    rows = snapshot(params, schema.load(), OUT)
+    params, contract = config.load().ingest, schema.load()
+    rows = snapshot(params, contract, OUT)
+    days, covered = fingerprints(OUT, contract)
     record.write_json(
         REPORT,
-        {"source": params.source, "start": str(params.start), "end": str(params.end), "rows": rows},
-    )
+        {"source": params.source, "start": str(params.start), "end": str(params.end), "rows": rows,
+         "covered": covered, "days": days},
+    )  # fmt: skip

@@ -43,7 +43,6 @@ def diabetes(started: Path, tmp_path: Path) -> Path:
     known = "a blood value that doctors know to be telling"
     params["gates"]["pretrain"]["target_leak"]["accept"] = {"s5": known}
     del params["gates"]["posttrain"]["slices"]
-    del params["gates"]["pretrain"]["history"]
     params["gates"]["pretrain"]["smoke_train"]["min_tiny_fall"] = 0.2  # six coefficients cannot learn 16 rows by heart
     params["gates"]["posttrain"]["threshold"] = {"metric": "mae", "at_most": 60.0}
     params["gates"]["posttrain"]["baseline"] = {"linear_margin": 5.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,13 @@ from ..git import git, repository
 LOCK = Path("dvc.lock")
 #: What decides a model and its verdict besides data and parameters: these must be committed before registration.
 CODE = (verdict.PACKAGE.name, "tests/pretrain", "tests/posttrain", "dvc.yaml", "requirements.lock")
+
+
+class Lock(yaml.SafeLoader):
+    """YAML 1.2, in which DVC writes `dvc.lock`: 1e-09 is a number, where YAML 1.1 sees text."""
+
+
+Lock.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
 def require_repository() -> None:
@@ -49,7 +57,7 @@ def require_lock() -> None:
     Folders are left to the verdicts, whose own hashes cover the gates.
     """
     try:
-        stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"].values()
+        stages = yaml.load(LOCK.read_text(encoding="utf-8"), Lock)["stages"].values()
         outs = {Path(out["path"]): out["md5"] for stage in stages for out in stage.get("outs", [])}
         code = {Path(dep["path"]): dep["md5"] for stage in stages for dep in stage["deps"] if is_code(dep["path"])}
         params = [block for stage in stages for block in stage.get("params", {}).get(str(config.PATH), {}).items()]

@@ -17,13 +17,7 @@ from simulation.table import Cell
 # One core, one thread: many small products are slower when two share them.
 ONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")}
 #: Promises that do not hold, by promise and world: days in a row are alike, and the README says so.
-BROKEN = {
-    ("non-inferior", "flights, runs of days"),
-    ("slices, one column", "flights, runs of days"),
-    ("threshold", "flights, runs of days"),
-    ("threshold power", "flights, runs of days"),
-    ("twelve looks", "flights, runs of days"),
-}
+BROKEN = {}
 
 
 def simulate(project: Path, out: Path, *options: str) -> list[Cell]:

@@ -7,14 +7,12 @@ test set of as many days from it, so the truth about a drawn value is 0, and wha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-#: Share of the variance that the rows of one day have in common.
-CORRELATIONS = (0.05, 0.1, 0.3)
 #: Days of weather that are drawn together in the world of runs.
-RUN = 4
+RUN = 8
 
 
 @dataclass(frozen=True)
@@ -69,18 +67,25 @@ def flights(found: Source, rng: np.random.Generator) -> Drawn:
 
 
 def runs(found: Source, rng: np.random.Generator) -> Drawn:
-    """Runs of consecutive days, the last followed by the first: a day resembles the next one, too."""
+    """Runs of consecutive days, the last followed by the first: a day resembles the next one, too.
+
+    The first run is cut at random, so that no block of days is in step with the runs.
+    """
     count = len(found.sizes)
-    starts = rng.integers(0, count, -(-count // RUN))
-    days = (starts[:, None] + np.arange(RUN)).ravel()[:count] % count
+    starts = rng.integers(0, count, -(-count // RUN) + 1)
+    cut = rng.integers(0, RUN)
+    days = (starts[:, None] + np.arange(RUN)).ravel()[cut : cut + count] % count
     return whole_days(found, days)
 
 
-def runs_by_week(found: Source, rng: np.random.Generator) -> Drawn:
-    """The same, with seven days as one unit of resampling; a short last week joins the one before."""
-    drawn = runs(found, rng)
-    weeks = np.minimum(drawn.blocks // 7, (drawn.blocks[-1] + 1) // 7 - 1)
-    return Drawn(drawn.values, weeks, drawn.rows)
+def resampled(world: World, block_of_day: np.ndarray) -> World:
+    """The same test sets, with the blocks that the days fall into; `block_of_day` (D,)."""
+
+    def draw(found: Source, rng: np.random.Generator) -> Drawn:
+        drawn = world(found, rng)
+        return replace(drawn, blocks=block_of_day[drawn.blocks])
+
+    return draw
 
 
 def correlated(share: float) -> World:
@@ -101,10 +106,11 @@ def correlated(share: float) -> World:
     return draw
 
 
-WORLDS: dict[str, World] = {
-    "independent": correlated(0.0),
-    **{f"correlation {share}": correlated(share) for share in CORRELATIONS},
-    "flights": flights,
-    "flights, runs of days": runs,
-    "the same, by week": runs_by_week,
+#: Each world, and the unit of resampling there; None: the project's own.
+WORLDS: dict[str, tuple[World, str | None]] = {
+    "independent": (correlated(0.0), None),
+    "correlation 0.3": (correlated(0.3), None),
+    "flights": (flights, None),
+    f"flights, runs of {RUN} days": (runs, None),
+    "the same, by `day`": (runs, "day"),
 }

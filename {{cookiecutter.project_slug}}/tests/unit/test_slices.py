@@ -85,12 +85,12 @@ def test_what_a_slice_detects_is_what_is_seen_when_it_alone_is_harmed() -> None:
     rng = np.random.default_rng(4)
     gain = rng.normal(0, 0.3, 600)
     place = rng.choice(["a", "b", "c"], 600)
-    place[:20], half = "lone", rng.choice(["x", "y"], 600)
+    place[:20], half = "z", rng.choice(["x", "y"], 600)
     found = judge(gain, place=place, half=half)
     for name, share in (("place=a", 6), ("place=c", 6), ("half=y", 4)):
         one = found[name].found
         assert one is not None
         assert one.detectable == pytest.approx(intervals.detectable_alone(one, 0.05 / share))
-    assert found["place=lone"].found is None
+    assert found["place=z"].found is None
     assert judge(gain, harm=one.detectable * 1.001, half=half, more=half)["half=y"].verdict == "pass"
     assert judge(gain, harm=one.detectable * 0.999, half=half, more=half)["half=y"].verdict == "insufficient"

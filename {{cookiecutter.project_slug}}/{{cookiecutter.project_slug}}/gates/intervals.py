@@ -66,7 +66,7 @@ def units(frame: pd.DataFrame, contract: Schema, resample_by: str) -> np.ndarray
     column = contract.time if period else contract.group if resample_by == "group" else resample_by
     if column is None or column not in frame:
         raise InputError(f"gates.resample_by: {resample_by} needs a column that the table does not have; say row,"
-                         " group, a period of the time column, days in a row ('4 days'), or a column's name")  # fmt: skip
+                         " group, a period of the time column, days in a row (4 days), or a column's name")  # fmt: skip
     blocks = frame[column]
     if days:
         blocks = (blocks.dt.normalize() - blocks.min().normalize()).dt.days // int(days[1])

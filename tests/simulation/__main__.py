@@ -24,6 +24,8 @@ from .worlds import WORLDS, World, resampled, source
 SEED = 2013
 LOOKS = 12
 SLICES = 10
+#: How often chance may show a promise as broken that just holds. The quick run is to be red for a defect only.
+LUCK = {"full": 1e-3, "quick": 1e-5}
 #: The worlds of the quick run.
 QUICK = ("independent", "correlation 0.3", "flights")
 
@@ -88,9 +90,10 @@ def read(looks: int) -> Sources:
     )
 
 
-def shares(promise: Promise, sources: Sources, name: str, world: World, trials: int) -> dict[str, Any]:
+def shares(promise: Promise, sources: Sources, name: str, world: World, quick: bool) -> dict[str, Any]:
     """How often each of the three ways says yes, and whether the promise is kept."""
     rng = np.random.default_rng([SEED, zlib.crc32(f"{promise.name} {name}".encode())])
+    trials, luck = (promise.quick, LUCK["quick"]) if quick else (promise.trials, LUCK["full"])
     trial = promise.prepare(sources, world, rng)
     found = promise.source(sources)
     answers = np.array([trial(world(found, rng), rng) for _ in range(trials)])
@@ -104,8 +107,8 @@ def shares(promise: Promise, sources: Sources, name: str, world: World, trials: 
         "ours": round(ours, 4),
         "plain": round(plain, 4),
         "row_wise": round(rows, 4),
-        "bound": round(promise.bound(judged), 4),
-        "kept": promise.kept(ours, judged),
+        "bound": round(promise.bound(judged, luck), 4),
+        "kept": promise.kept(ours, judged, luck),
     }
 
 
@@ -127,8 +130,7 @@ def main() -> None:
     cells = []
     for promise in PROMISES:
         start = time.process_time()
-        trials = promise.quick if chosen.quick else promise.trials
-        cells += [shares(promise, sources, name, world, trials) for name, world in worlds.items()]
+        cells += [shares(promise, sources, name, world, chosen.quick) for name, world in worlds.items()]
         print(f"{promise.name}: {time.process_time() - start:.1f} s", flush=True)
     table.write(cells, chosen.out)
 

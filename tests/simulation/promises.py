@@ -62,15 +62,15 @@ class Promise:
     trials: int
     quick: int
 
-    def bound(self, trials: int, luck: float = 0.001) -> float:
+    def bound(self, trials: int, luck: float) -> float:
         """The share that is still no proof against the promise: a promise that just holds fails it so seldom."""
         if self.at_most:
             return float(stats.binom.isf(luck, trials, self.level)) / trials
         return float(stats.binom.ppf(luck, trials, self.level)) / trials
 
-    def kept(self, share: float, trials: int) -> bool:
+    def kept(self, share: float, trials: int, luck: float) -> bool:
         """Whether so many of the trials are compatible with the promise."""
-        return share <= self.bound(trials) if self.at_most else share >= self.bound(trials)
+        return share <= self.bound(trials, luck) if self.at_most else share >= self.bound(trials, luck)
 
 
 def row_wise(values: np.ndarray, alpha: float) -> tuple[float, float]:
@@ -199,12 +199,12 @@ def harmed(sources: Sources, world: World, rng: np.random.Generator) -> Trial:
 
 
 PROMISES = (
-    Promise("threshold", 0.05, True, lambda s: s.loss, plain(threshold), 2000, 250),
-    Promise("threshold power", 0.8, False, lambda s: s.loss, better_loss, 2000, 250),
-    Promise("superior", 0.05, True, lambda s: s.gain, plain(lambda d: superior(d, ALPHA)), 2000, 250),
-    Promise("superior power", 0.8, False, lambda s: s.gain, better_challenger, 2000, 250),
+    Promise("threshold", 0.05, True, lambda s: s.loss, plain(threshold), 2000, 500),
+    Promise("threshold power", 0.8, False, lambda s: s.loss, better_loss, 2000, 500),
+    Promise("superior", 0.05, True, lambda s: s.gain, plain(lambda d: superior(d, ALPHA)), 2000, 500),
+    Promise("superior power", 0.8, False, lambda s: s.gain, better_challenger, 2000, 500),
     Promise("twelve looks", 0.05, True, lambda s: s.retrained, plain(many_looks), 1000, 30),
-    Promise("non-inferior", 0.05, True, lambda s: s.retrained, plain(non_inferior), 2000, 250),
+    Promise("non-inferior", 0.05, True, lambda s: s.retrained, plain(non_inferior), 2000, 500),
     Promise("slices, one column", 0.05, True, lambda s: s.one[0],
             lambda s, w, r: lambda d, r: any_slice_red(d, s.one[1]), 1000, 40),
     Promise("slices, two columns", 0.05, True, lambda s: s.two[0],

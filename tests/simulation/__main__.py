@@ -65,7 +65,8 @@ def block_of_day(count: int, unit: str | None) -> np.ndarray:
     """The block of each of so many days in a row, (count,), in a unit of resampling or the project's own."""
     contract = schema.load()
     days = pd.DataFrame({str(contract.time): pd.date_range("2013-07-01", periods=count)})
-    return intervals.units(days, contract, unit or config.load().gates.resample_by)
+    found: np.ndarray = intervals.units(days, contract, unit or config.load().gates.resample_by)
+    return found
 
 
 def read(looks: int) -> Sources:

@@ -111,6 +111,7 @@ WORLDS: dict[str, tuple[World, str | None]] = {
     "independent": (correlated(0.0), None),
     "correlation 0.3": (correlated(0.3), None),
     "flights": (flights, None),
-    f"flights, runs of {RUN} days": (runs, None),
-    "the same, by `day`": (runs, "day"),
+    f"runs of {RUN} days": (runs, None),
+    "runs, by `4 days`": (runs, "4 days"),
+    "runs, by `7 days`": (runs, "7 days"),
 }

@@ -154,7 +154,8 @@ def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: f
     lowest, low, high, highest = (float(q) for q in np.quantile(scores, [1 - confidence, 1 - POWER, POWER, confidence]))
     below, above = max(highest, floor), max(-lowest, floor)
     # A mean whose bound must clear a bar needs what the bound takes, and what chance takes in one of five test sets.
-    return below, above, max(below - low, above + high)
+    chance = float(stats.t.ppf(POWER, len(sums) - 1))
+    return below, above, max(below + max(-low, chance), above + max(high, chance))
 
 
 def p_value_below(values: np.ndarray, blocks: np.ndarray, floor: float, replicates: int = REPLICATES) -> float:

@@ -205,9 +205,7 @@ PROMISES = (
     Promise("superior power", 0.8, False, lambda s: s.gain, better_challenger, 2000, 500),
     Promise("twelve looks", 0.05, True, lambda s: s.retrained, plain(many_looks), 1000, 30),
     Promise("non-inferior", 0.05, True, lambda s: s.retrained, plain(non_inferior), 2000, 500),
-    Promise("slices, one column", 0.05, True, lambda s: s.one[0],
+    Promise("slices", 0.05, True, lambda s: s.one[0],
             lambda s, w, r: lambda d, r: any_slice_red(d, s.one[1]), 1000, 40),
-    Promise("slices, two columns", 0.05, True, lambda s: s.two[0],
-            lambda s, w, r: lambda d, r: any_slice_red(d, s.two[1]), 1000, 40),
     Promise("harmed slice", 0.8, False, lambda s: s.two[0], harmed, 500, 30),
 )  # fmt: skip

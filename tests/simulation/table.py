@@ -19,8 +19,7 @@ ROWS = {
     "twelve looks": ("any of twelve equal challengers is promoted", "at most 5"),
     "superior power": ("a challenger better by the stated detectable effect is promoted", "at least 80"),
     "non-inferior": ("a challenger worse by exactly the margin is promoted", "at most 5"),
-    "slices, one column": ("ten slices exactly at the floor are red", "at most 5"),
-    "slices, two columns": ("the same in two columns that overlap", "at most 5"),
+    "slices": ("any of ten slices exactly at the floor is red", "at most 5"),
     "harmed slice": ("a slice ten points under the floor is red", "at least 80"),
 }
 

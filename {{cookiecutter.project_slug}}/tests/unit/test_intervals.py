@@ -86,8 +86,7 @@ def test_few_blocks_never_profit_from_the_bootstrap() -> None:
     one = intervals.estimate(skewed, np.arange(20), 0.95)
     assert one.low == pytest.approx(one.value - stats.t.ppf(0.95, 19) * one.error)
     assert one.high > one.value + 1.1 * stats.t.ppf(0.95, 19) * one.error
-    alone = intervals.studentised(np.array([1.0, 1.0]), np.array([1.0, 1.0]), 1.0, 0.95, 50)
-    assert alone == pytest.approx((t, t, t + stats.t.ppf(0.8, 1)))
+    assert one.detectable == pytest.approx(one.high - one.value + stats.t.ppf(0.8, 19) * one.error)
 
 
 def test_a_constant_has_no_error_and_one_block_no_bound() -> None:

@@ -76,7 +76,10 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
-    """Resolve requirements.in anew: hashes, every platform, no address."""
-    session.run("uv", "pip", "compile", "-q", "requirements.in", "--universal", "--python-version", "3.11",
-                "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "-o",
-                "requirements.lock", *session.posargs, external=True)  # fmt: skip
+    """Resolve both requirements.in anew, mutmut's beside the project's lock: hashes, every platform, no address."""
+    project = "{{cookiecutter.project_slug}}/requirements.lock"
+    for folder, constraints in ((".", ()), ("tests/mutation", ("-c", project))):
+        session.run("uv", "pip", "compile", "-q", f"{folder}/requirements.in", *constraints, "--universal",
+                    "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
+                    "--no-emit-index-url", "-o", f"{folder}/requirements.lock", *session.posargs,
+                    external=True)  # fmt: skip

@@ -12,8 +12,9 @@ import math
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from .errors import InputError
 
@@ -178,28 +179,21 @@ class Params(Block):
     promote: Promote
 
 
-class UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key may stand once: of two thresholds, the later would win without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping of a node. Raises ConstructorError for a key that stands there twice."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key} stands there twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+def parse(text: str) -> Any:
+    """The value of a YAML 1.2 text, as DVC reads it: 1e-9 is a number, and no key may stand twice. Raises YAMLError."""
+    return YAML(typ="safe").load(text)
 
 
 def read_yaml(path: Path, model: type[Model]) -> Model:
     """Read a YAML file into `model`; every problem becomes one InputError naming file and key."""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+        raw = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run from the project's folder") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
+    except YAMLError as error:
+        where = " ".join(str(error).partition("To suppress")[0].split())
         raise InputError(f"{path} is not valid YAML: {where}") from error
     try:
         return model.model_validate(raw)

@@ -30,6 +30,8 @@ from {{ cookiecutter.project_slug }}.stages import evaluate, train
 
 HERE = Path(command.__file__).resolve().parents[1]
 WEAK, GOOD = 0.001, 1.0
+#: The bare and the crowned project, once built.
+BUILT: list[Path] = []
 PARAMS: dict[str, Any] = {
     "seed": 1,
     "ingest": {"source": "rows.csv", "start": None, "end": None},
@@ -177,15 +179,19 @@ def build(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(factory: pytest.TempPathFactory, root: Path, monkeypatch: pytest.MonkeyPatch, crowned: bool = True) -> Project:
-    """A project at `root` whose weak model is trained and, when `crowned`, champion."""
-    bare, ready = factory.getbasetemp() / "small_bare", factory.getbasetemp() / "small_crowned"
-    if not ready.exists():
+    """A project at `root` whose weak model is trained and, when `crowned`, champion.
+
+    What was built lies in the module: a process forked from one that built it copies it and builds nothing.
+    """
+    if not BUILT:
+        bare, ready = factory.getbasetemp() / "small_bare", factory.getbasetemp() / "small_crowned"
         original = verdict.PACKAGE
         build(bare, monkeypatch)
         shutil.copytree(bare, ready, symlinks=True)
         monkeypatch.setattr(verdict, "PACKAGE", original)
         assert stand_in(ready, monkeypatch).promote()[0] == 0
-    shutil.copytree(ready if crowned else bare, root, symlinks=True)
+        BUILT.extend((bare, ready))
+    shutil.copytree(BUILT[crowned], root, symlinks=True)
     return stand_in(root, monkeypatch)
 
 

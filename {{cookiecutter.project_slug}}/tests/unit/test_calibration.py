@@ -125,3 +125,12 @@ def test_a_prediction_that_is_no_number_is_never_calibrated() -> None:
     """Its loss is no number either, which is below no limit."""
     p = np.array([np.nan, 0.2, 0.4, 0.6])
     assert np.isnan(calibration.loss("binary", np.array([0.0, 1, 0, 1]), p, np.array([0, 0, 1, 1]))).any()
+
+
+def test_each_half_is_every_other_block() -> None:
+    """Of four blocks the second and the fourth, whatever their numbers."""
+    p, y = np.array([0.1, 0.2, 0.3, 0.25, 0.15, 0.4]), np.array([0.3, 0.1, 0.9, 0.2, 0.5, 0.4])
+    odd = np.array([False, True, True, False, True, False])
+    found = calibration.crossed("regression", y, p, np.array([3, 5, 5, 7, 8, 7]))
+    assert found[odd] == pytest.approx(calibration.straightened(y[~odd], p[~odd], p[odd]))
+    assert found[~odd] == pytest.approx(calibration.straightened(y[odd], p[odd], p[~odd]))

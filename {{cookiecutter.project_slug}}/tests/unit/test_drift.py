@@ -53,6 +53,8 @@ def test_what_is_compared(rows_of: Make, contract_of: Make) -> None:
     assert [found[name].dtype.kind for name in ("when minute", "when weekday", "size", "place", "late")] == list(
         "fOfOO"
     )
+    counted = contract_of(size={"type": "int", "nullable": False})
+    assert drift.aspects(frame, counted)["size"].dtype.kind == "f"
     assert drift.aspects(frame, contract_of("regression"))["minutes"].dtype.kind == "f"
     assert drift.aspects(frame, contract_of("multiclass"))["status"].dtype.kind == "O"
 

@@ -89,6 +89,25 @@ def test_few_blocks_never_profit_from_the_bootstrap() -> None:
     assert one.detectable == pytest.approx(one.high - one.value + stats.t.ppf(0.8, 19) * one.error)
 
 
+def test_with_few_blocks_what_is_detectable_is_that_of_the_t_test() -> None:
+    """G - 1 degrees of freedom; the bounds are the bootstrap's."""
+    values = np.random.default_rng(5).exponential(1, 6)
+    found = intervals.estimate(values, np.arange(6), 0.9)
+    t = stats.t.ppf(0.9, 5)
+    assert found.detectable == pytest.approx((t + stats.t.ppf(0.8, 5)) * found.error)
+    assert found.high != pytest.approx(found.value + t * found.error, rel=1e-3)
+
+
+@pytest.mark.parametrize(("most", "bootstrapped"), [(12, True), (11, False)])
+def test_many_blocks_have_the_t_bound(monkeypatch: pytest.MonkeyPatch, most: int, bootstrapped: bool) -> None:
+    """Up to and with `BOOTSTRAP_BLOCKS` the bootstrap's, beyond the t quantile of G - 1 degrees."""
+    monkeypatch.setattr(intervals, "BOOTSTRAP_BLOCKS", most)
+    values = np.random.default_rng(6).exponential(1, 12)
+    found = intervals.estimate(values, np.arange(12), 0.95)
+    t_bound = found.value + stats.t.ppf(0.95, 11) * found.error
+    assert (found.high != pytest.approx(t_bound)) == bootstrapped
+
+
 def test_a_constant_has_no_error_and_one_block_no_bound() -> None:
     """A mean over one block says nothing about the next; NaN stays NaN."""
     found = intervals.estimate(np.full(6, 0.25), np.arange(6) % 3, 0.95)
@@ -176,6 +195,8 @@ def test_units_of_resampling(rows_of: Make, contract_of: Make, way: str, blocks:
     found = intervals.units(frame, contract_of(), way)
     expected = blocks or frame["when"].dt.floor("h").nunique()
     assert sorted(set(found)) == list(range(expected))
+    shuffled = frame.sample(frac=1, random_state=0)
+    assert (intervals.units(shuffled, contract_of(), way) == found[shuffled.index]).all() or way == "row"
     if way == "day":
         assert (np.diff(found) >= 0).all()
         assert pd.Series(found).groupby(frame["when"].dt.date).nunique().eq(1).all()

@@ -83,3 +83,11 @@ def test_rows_that_changed_are_counted_and_their_columns_named(rows_of: Make, co
     assert changed(kept.drop(columns=["open", "size"])) == (100, ["size", "open"])
     assert leakage.changed(frame, [kept, kept.drop(columns="open")], names) == (100, ["open"])
     assert leakage.changed(frame, [kept.iloc[:99]], names)[0] == 1
+
+
+def test_rows_without_a_partner_are_counted_on_the_larger_side() -> None:
+    """Whichever side it is, and also when none has one."""
+    few, many = np.array([1, 2], dtype="uint64"), np.array([3, 4, 5], dtype="uint64")
+    assert leakage.unmatched(few, many) == leakage.unmatched(many, few) == 3
+    assert leakage.unmatched(many, np.append(many, many[:1])) == 1
+    assert leakage.unmatched(few[:0], many[:0]) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,8 +54,17 @@ def test_auc_is_scikit_learns_with_ties_and_without(digits: int) -> None:
         assert metrics.auc(y, p).mean() == pytest.approx(known.roc_auc_score(y, p))
     assert metrics.auc(y, np.zeros(len(y))).mean() == pytest.approx(0.5)
     assert metrics.auc(y, y).mean() == pytest.approx(1.0)
-    assert np.isnan(metrics.auc(np.ones(3), np.arange(3.0))).all()
-    assert np.isnan(metrics.auc(np.zeros(3), np.arange(3.0))).all()
+    assert metrics.auc(np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.4, 0.6])).mean() == pytest.approx(0.5)
+    assert metrics.auc(np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.4, 0.6])).mean() == pytest.approx(0.5)
+    with warnings.catch_warnings(action="error"):
+        assert np.isnan(metrics.auc(np.ones(3), np.arange(3.0))).all()
+        assert np.isnan(metrics.auc(np.zeros(3), np.arange(3.0))).all()
+
+
+def test_a_row_that_is_ranked_well_lifts_the_auc() -> None:
+    """By hand: the share of the other class it beats, less the AUC, over its own class's share of the rows."""
+    found = metrics.auc(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.6, 0.5, 0.9]))
+    assert found == pytest.approx([1.25, 0.25, 0.25, 1.25])
 
 
 @pytest.mark.parametrize("digits", [1, 9])
@@ -72,6 +83,8 @@ def test_the_summary_has_a_bound_on_each_side() -> None:
     for name, entry in found.items():
         assert entry["low"] < entry["value"] < entry["high"], name
         assert entry["standard_error"] > 0
+    losses = metrics.brier(y, p)
+    assert found["brier"]["low"] == intervals.estimate(losses, np.arange(300) % 30, 0.95, 300).low
     assert found["cost"]["value"] == pytest.approx(1 - found["accuracy"]["value"])
 
 
@@ -94,10 +107,12 @@ def test_the_threshold_lies_in_the_middle_of_its_gap() -> None:
     assert metrics.tuned_threshold(y, p, 1, 1) == pytest.approx(0.4)
     assert metrics.tuned_threshold(np.ones(3), np.array([0.4, 0.6, 0.8]), 1, 1) == pytest.approx(0.2)
     assert metrics.tuned_threshold(y, p, 3.0, 0.5) == pytest.approx(0.4)
+    assert metrics.tuned_threshold(np.array([1.0, 1.0, 0.0]), np.array([0.9, 0.6, 0.2]), 1, 1) == pytest.approx(0.4)
 
 
 def test_a_certain_and_wrong_prediction_is_not_chosen() -> None:
-    """When "yes" never pays, the threshold lies above 1.0 itself."""
+    """When "yes" never pays, or pays for itself alone, the threshold lies above 1.0 itself."""
+    assert metrics.tuned_threshold(np.array([0.0, 1.0]), np.array([1.0, 0.3]), 1, 1) > 1.0
     assert metrics.tuned_threshold(np.zeros(2), np.array([1.0, 0.3]), 1, 1) > 1.0
 
 
@@ -114,10 +129,12 @@ def test_losses_of_several_classes_have_known_values() -> None:
     assert found["log_loss"].mean() == pytest.approx(known.log_loss(y, CLASSES))
     assert found["accuracy"].tolist() == [1.0, 1.0, 0.0, 0.0]
     assert found["auc"].mean() == pytest.approx(known.roc_auc_score(y, CLASSES, multi_class="ovr", average="macro"))
+    each = [metrics.auc((y == k).astype(float), CLASSES[:, k]) for k in range(3)]
+    assert found["auc"] == pytest.approx(np.mean(each, axis=0))
     two = metrics.per_row("multiclass", np.array([0.0, 2.0, 0.0, 2.0]), CLASSES)["auc"].mean()
     areas = [known.roc_auc_score([1, 0, 1, 0], CLASSES[:, 0]), known.roc_auc_score([0, 1, 0, 1], CLASSES[:, 2])]
     assert two == pytest.approx(np.mean(areas))
-    assert np.isnan(metrics.per_row("multiclass", np.ones(4), CLASSES)["auc"]).all()
+    assert np.isnan(metrics.per_row("multiclass", np.ones(4), CLASSES)["auc"]).tolist() == [True] * 4
     assert metrics.per_row("multiclass", np.array([0.0]), np.array([[0.0, 0.0, 1.0]]))["log_loss"][0] < 35
 
 

@@ -44,7 +44,7 @@ def test_slack_is_in_detectable_effects_where_there_are_any(figures: dict[str, A
 def test_the_first_red_finding_speaks_for_its_gate_else_the_nearest() -> None:
     """So that a line shows what mattered."""
     far, near = found(statistic=1, threshold=10, case="far"), found(statistic=9, threshold=10, case="near")
-    red, worse = found("fail", statistic=11, threshold=10, case="red"), found("fail", case="worse")
+    red, worse = found("fail", statistic=20, threshold=10, case="red"), found("fail", case="worse")
     assert report.telling([far, near])["case"] == "near"
     assert report.telling([near, far])["case"] == "near"
     assert report.telling([near, red, worse])["case"] == "red"
@@ -65,9 +65,10 @@ def test_a_red_page_begins_with_what_closed_and_the_way_out() -> None:
     """Then one row per gate, whose text cannot break the table."""
     text = report.page({"validate": [GREEN], "pretrain": [RED, SKIPPED]})
     assert text.startswith("# Gates: 2 of 3 gates closed\n\n- validate: 1 of 1 gates passed\n- pretrain: 0 of 2")
-    assert "- posttrain: not run\n\n## What closed, and the way out\n" in text
+    assert "- posttrain: not run\n\n## What closed, and the way out\n\n- **drift**" in text
     assert "- **drift** (pretrain, fail): a|b moved; look\nthere\n" in text
     assert "- **split_leak** (pretrain, skipped): for now\n" in text
+    assert "runbook.md).\n\n## Every gate\n\n| stage" in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert rows[0] == "| stage | gate | verdict | statistic | bound | threshold | rows | units | detectable | finding |"
     assert rows[1] == "| --- " * 10 + "|"
@@ -88,7 +89,7 @@ def test_a_green_page_says_so_and_shows_intervals() -> None:
     assert text.startswith("# Gates: all 2 gates passed\n")
     assert "closed" not in text
     assert "not run" not in text
-    section = text.partition("## Slices\n\n")[2].splitlines()
+    section = text.partition("brier |\n\n## Slices\n\n")[2].splitlines()
     assert section[0] == "| case | verdict | value | interval | detectable | rows | units | finding |"
     assert section[2:] == ["| origin=EWR | pass | 0.024 | 0.01 to 0.038 | 0.017 | 10 | 2 | fine |"]
 

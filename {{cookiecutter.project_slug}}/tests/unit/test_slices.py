@@ -41,8 +41,19 @@ def test_a_slice_in_which_harm_could_not_be_seen_is_insufficient() -> None:
     assert (found["place=a"].verdict, found["place=b"].verdict) == ("pass", "insufficient")
     assert found["place=b"].found is None
     assert found["place=b"].adjusted == 1.0
+    two = judge(gain, place=np.array(["a"] * 560 + ["b"] * 40))["place=b"].found
+    assert two is not None
+    assert two.units == 2
     assert judge(gain, harm=0.001, place=place)["place=a"].verdict == "insufficient"
     assert judge(gain - 2, harm=0.001, place=place)["place=a"].verdict == "fail"
+
+
+def test_what_lies_on_the_line_passes() -> None:
+    """As likely as the confidence allows, or as detectable as the harm that matters."""
+    found = intervals.Estimate(0.0, 0.1, -0.2, 0.2, detectable=0.5, rows=9, units=3)
+    assert slices.outcome(found, 0.25, 0.5, 0.75) == "pass"
+    assert slices.outcome(found, 0.2, 0.5, 0.75) == "fail"
+    assert slices.outcome(found, 0.25, 0.4, 0.75) == "insufficient"
 
 
 def test_many_equal_slices_raise_few_false_alarms() -> None:

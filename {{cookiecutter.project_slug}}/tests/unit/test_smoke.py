@@ -142,3 +142,17 @@ class Says:
 def test_predictions_that_are_no_numbers(rows_of: Make, contract_of: Make, answer: Any, expected: Any) -> None:
     """Counted; one that cannot be made counts for all rows, with what the estimator said."""
     assert smoke.not_finite(Says(answer), rows_of(3), contract_of("regression")) == expected
+
+
+def test_a_category_that_was_never_seen_is_no_null(rows_of: Make, contract_of: Make) -> None:
+    """A null would be another case, which has its own rows."""
+    rows = smoke.never_seen(rows_of(20), contract_of())
+    assert rows["place"].unique().tolist() == ["(never seen)"]
+
+
+def test_a_tiny_batch_has_distinct_inputs(rows_of: Make, contract_of: Make) -> None:
+    """Rows that differ in their key alone could not be told apart by any model."""
+    rows = pd.concat([rows_of(30).assign(id=range(i, i + 30)) for i in (0, 30)], ignore_index=True)
+    inputs = contract_of().inputs
+    found = smoke.tiny_batch(rows, contract_of())
+    assert len(found[inputs].drop_duplicates()) == len(found["id"].drop_duplicates())

@@ -35,6 +35,8 @@ def test_a_row_keeps_its_side_when_others_come_or_go(rows_of: Make, contract_of:
     frame = rows_of()
     before = split.is_test(frame, contract_of(), by(way), 7)
     assert 0.05 < before.mean() < 0.5
+    changed = split.is_test(frame.assign(size=1.0, open=True), contract_of(), by(way), 7)
+    assert (changed == before).all()
     fewer = split.is_test(frame.iloc[::-3], contract_of(), by(way), 7)
     assert (fewer == before[fewer.index]).all()
 
@@ -47,6 +49,10 @@ def test_the_seed_deals_anew_and_a_larger_share_only_adds(rows_of: Make, contrac
     assert first.min() >= 0
     assert first.max() < 1
     assert first.mean() == pytest.approx(0.5, abs=0.02)
+    third, same = (split.shares(frame, ["id"], seed) for seed in (-1, 2**64 - 1))
+    assert (third == same).all()
+    many = split.shares(pd.DataFrame({"id": np.arange(200_000)}), ["id"], 1)
+    assert len(np.unique(many)) == 200_000
     small, large = (split.is_test(frame, contract, by("hash", share), 1) for share in (0.2, 0.3))
     assert small.mean() == pytest.approx(0.2, abs=0.02)
     assert (large | ~small).all()
@@ -63,6 +69,8 @@ def test_strata_have_their_share_each(rows_of: Make, contract_of: Make) -> None:
     """Of each class, to the row; of each tenth of a numeric target."""
     frame = rows_of(400)
     chosen = split.is_test(frame, contract_of(), by("stratified"), 7)
+    moved = split.is_test(frame.set_index(frame.index + 1000), contract_of(), by("stratified"), 7)
+    assert moved.equals(chosen.set_axis(frame.index + 1000))
     for _, part in chosen.groupby(frame["late"]):
         assert part.sum() == round(len(part) * 0.25)
     chosen = split.is_test(frame, contract_of("regression"), by("stratified"), 7)
@@ -76,6 +84,7 @@ def test_without_a_key_the_whole_row_is_its_name(rows_of: Make, contract_of: Mak
     contract = contract_of(id=...)
     chosen = split.is_test(frame, contract, by("hash"), 7).to_numpy()
     assert (chosen[:50] == chosen[50:]).all()
+    assert 0 < chosen.mean() < 1
 
 
 def test_outcomes_end_here_and_the_order_stays(rows_of: Make, contract_of: Make) -> None:
@@ -114,5 +123,6 @@ def test_the_stage_writes_both_parts(project: Any, rows_of: Make, contract_of: M
     split.main()
     train, test = record.read_parquet(split.TRAIN), record.read_parquet(split.TEST)
     report = project.report("split")
+    assert report["by"] == ("time" if timed else "hash")
     assert report["rows"] == {"train": len(train), "test": len(test)}
     assert report.get("first_test_time") == (str(test["when"].min()) if timed else None)

@@ -92,6 +92,18 @@ def test_a_report_on_something_else_does_not(judged: Any, change: Change, said: 
     with pytest.raises(GateClosed, match=said) as caught:
         verdict.require("posttrain", judged.params())
     assert "dvc repro" in str(caught.value)
+    assert caught.value.gates == ("verdict",)
+
+
+def test_each_stage_has_its_own_gates(judged: Any) -> None:
+    """A new test of the other stage changes nothing; a verdict before training counts by itself."""
+    judged.write("tests/pretrain/test_first.py", "# judges, too\n")
+    verdict.require("posttrain", judged.params())
+    params = judged.params()
+    assert (verdict.declared("pretrain", params), verdict.declared("posttrain", params)) == ({"first"}, {"last"})
+    gates, inputs = [{"gate": "first", "verdict": "pass"}], verdict.inputs("pretrain", params)
+    record.write_json(verdict.REPORTS["pretrain"], {"verdict": "pass", "gates": gates, "inputs": inputs})
+    assert verdict.require("pretrain", params)["gates"] == gates
 
 
 @pytest.mark.parametrize("path", ["reports/posttrain.json", "model/model.skops"])

@@ -100,15 +100,14 @@ def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicat
     """
     from scipy import stats
 
-    values = np.asarray(values, dtype=float)
-    sums, counts = block_sums(values, np.asarray(blocks))
+    sums, counts = block_sums(values, blocks)
     size = len(sums)
     if size < 2:
         raise InputError(f"{size} unit of resampling: at least two are needed; widen the window or gates.resample_by")
     mean, error = (float(x[0]) for x in mean_and_error(sums, counts, np.ones((1, size))))
     below = above = float(stats.t.ppf(confidence, size - 1))
     effect = below + float(stats.t.ppf(POWER, size - 1))
-    if size <= BOOTSTRAP_BLOCKS and error > 0:
+    if size <= BOOTSTRAP_BLOCKS:
         below, above, effect = studentised(sums, counts, mean, confidence, replicates)
     return Estimate(mean, error, mean - below * error, mean + above * error, effect * error, len(values), size)
 
@@ -191,4 +190,4 @@ def benjamini_hochberg(p_values: list[float]) -> list[float]:
     """Adjusted p-values that control the false discovery rate (Benjamini and Hochberg 1995), in the given order."""
     from scipy import stats
 
-    return [float(p) for p in stats.false_discovery_control(p_values)] if p_values else []
+    return [float(p) for p in stats.false_discovery_control(p_values)]

@@ -88,13 +88,12 @@ def multiclass(y: np.ndarray, p: np.ndarray) -> Losses:
     """
     position = y.astype(int)
     actual = np.eye(p.shape[1])[position]
-    occurring = [k for k in range(p.shape[1]) if 0 < actual[:, k].sum() < len(y)]
-    areas = [auc(actual[:, k], p[:, k]) for k in occurring]
+    areas = [auc(actual[:, k], p[:, k]) for k in range(p.shape[1]) if actual[:, k].any()]
     chosen = p[np.arange(len(y)), position]
     return {
         "brier": brier(actual, p).sum(axis=1),
-        "log_loss": -np.log(np.clip(chosen, 1e-15, 1.0)),
-        "auc": np.mean(areas, axis=0) if areas else np.full(len(y), np.nan),
+        "log_loss": -np.log(np.maximum(chosen, 1e-15)),
+        "auc": np.mean(areas, axis=0),
         "accuracy": (p.argmax(axis=1) == position).astype(float),
     }
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
@@ -19,13 +18,6 @@ from ..git import git, repository
 LOCK = Path("dvc.lock")
 #: What decides a model and its verdict besides data and parameters: these must be committed before registration.
 CODE = (verdict.PACKAGE.name, "tests/pretrain", "tests/posttrain", "dvc.yaml", "requirements.lock")
-
-
-class Lock(yaml.SafeLoader):
-    """YAML 1.2, in which DVC writes `dvc.lock`: 1e-09 is a number, where YAML 1.1 sees text."""
-
-
-Lock.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
 def require_repository() -> None:
@@ -57,18 +49,18 @@ def require_lock() -> None:
     Folders are left to the verdicts, whose own hashes cover the gates.
     """
     try:
-        stages = yaml.load(LOCK.read_text(encoding="utf-8"), Lock)["stages"].values()
+        stages = config.parse(LOCK.read_text(encoding="utf-8"))["stages"].values()
         outs = {Path(out["path"]): out["md5"] for stage in stages for out in stage.get("outs", [])}
         code = {Path(dep["path"]): dep["md5"] for stage in stages for dep in stage["deps"] if is_code(dep["path"])}
         params = [block for stage in stages for block in stage.get("params", {}).get(str(config.PATH), {}).items()]
-    except (OSError, AttributeError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, AttributeError, TypeError, KeyError, YAMLError):
         raise InputError(f"{LOCK} is missing or not readable: run `dvc repro`") from None
     judged = {Path("data/raw.parquet"), *verdict.JUDGED["posttrain"], *verdict.REPORTS.values()}
     expected = code | {path: outs.get(path) for path in judged}
     for path in sorted(expected):
         if not path.is_file() or md5(path) != expected[path]:
             raise GateClosed(["lock"], f"{path} is not the one in {LOCK}: run `dvc repro`")
-    tree = yaml.safe_load(config.PATH.read_text(encoding="utf-8"))
+    tree = config.parse(config.PATH.read_text(encoding="utf-8"))
     for key, value in params:
         if at(tree, key) != value:
             raise GateClosed(["lock"], f"{key} in {config.PATH} is not the one in {LOCK}: run `dvc repro`")

@@ -30,7 +30,7 @@ def shares(frame: pd.DataFrame, columns: list[str], seed: int) -> np.ndarray:
 
     rows = pd.util.hash_pandas_object(frame[columns], index=False).to_numpy()
     # pandas' own hash_key is ignored for numbers: the seed is mixed in by a second round.
-    hashed = pd.util.hash_array(rows ^ pd.util.hash_array(np.array([seed % 2**64], dtype="uint64")))
+    hashed = pd.util.hash_array(rows ^ pd.util.hash_array(np.array([seed % 2**64])))
     # The low bits of the hash are as mixed as the high ones; 53 of them fit a float exactly.
     return (hashed >> 11).astype("float64") / float(1 << 53)
 
@@ -77,15 +77,15 @@ def is_test(frame: pd.DataFrame, contract: schema.Schema, params: config.Split, 
 def divide(frame: pd.DataFrame, contract: schema.Schema, params: config.Split, seed: int
            ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Train and test rows without outcome columns, in the table's order. Raises InputError when one is empty."""
-    test = is_test(frame, contract, params, seed)
+    chosen = is_test(frame, contract, params, seed)
     kept = [name for name, column in contract.columns.items() if column.role != "outcome"]
-    parts = frame.loc[~test, kept], frame.loc[test, kept]
-    for name, part in zip(("train", "test"), parts, strict=True):
+    train, test = frame.loc[~chosen, kept], frame.loc[chosen, kept]
+    for name, part in (("train", train), ("test", test)):
         if part.empty:
             raise InputError(f"split: no {name} rows; change split.test_days or split.test_share in params.yaml")
         if contract.encode_target(part[contract.target]).nunique() < 2:
             raise InputError(f"split: target {contract.target} is constant in the {name} rows; widen the window")
-    return parts
+    return train, test
 
 
 def main() -> None:

@@ -1,0 +1,149 @@
+"""What goes wrong with a model: the recipe, the features, the code around the estimator."""
+
+from __future__ import annotations
+
+import pandas as pd
+from project import PACKAGE, Copy, Fault, Unharmed
+
+
+def arguments(copy: Copy, **changed: object) -> None:
+    """Change arguments of the estimator that are there. Raises Unharmed when they are not."""
+    known = copy.read()["train"]["arguments"]
+    missing = sorted(set(changed) - set(known))
+    if missing:
+        raise Unharmed(f"train.arguments has no {', '.join(missing)}: mend the fault")
+    copy.settings(lambda tree: tree["train"]["arguments"].update(changed))
+
+
+def answers(copy: Copy, after: str) -> None:
+    """Change what `model.predict` returns: `after` is an expression of the answers `p` and the rows `frame`."""
+    path = copy.root / PACKAGE / "model.py"
+    head, mark, body = path.read_text(encoding="utf-8").partition("def predict(")
+    if not mark:
+        raise Unharmed("model.py has no predict: mend the fault")
+    wrapped = (
+        f"\n\ndef predict(pipeline: Any, frame: pd.DataFrame, contract: Schema) -> np.ndarray:\n"
+        f"    p = answer(pipeline, frame, contract)\n    return {after}\n"
+    )
+    path.write_text(head + "def answer(" + body + wrapped, encoding="utf-8")
+
+
+def freeze_learning(copy: Copy) -> None:
+    """A learning rate of next to nothing."""
+    arguments(copy, learning_rate=1e-6)
+
+
+def no_seed(copy: Copy) -> None:
+    """The estimator draws anew each time."""
+    copy.code("model.py", "made.set_params(random_state=seed)", "made.set_params(random_state=None)")
+
+
+def nan_on_missing(copy: Copy) -> None:
+    """A row with a missing number gets NaN for an answer."""
+    name = copy.columns("feature", "float", "int", nullable=True)[0]
+    answers(copy, f'p + 0 * frame["{name}"].to_numpy(dtype=float).reshape(-1, *[1] * (p.ndim - 1))')
+
+
+def learn_by_heart(copy: Copy) -> None:
+    """Trees as deep as the training rows."""
+    arguments(copy, learning_rate=0.3, max_iter=300, min_samples_leaf=2)
+
+
+def overconfident(copy: Copy) -> None:
+    """Answers are pushed towards certainty."""
+    answers(copy, "p**1.5 / (p**1.5 + (1 - p) ** 1.5) if p.ndim == 1 else p**2 / (p**2).sum(axis=1, keepdims=True)")
+
+
+def break_slice(copy: Copy) -> None:
+    """In the test rows' time, one small slice gets an answer that is certain (for classes: another one's).
+
+    Not from the dummy: a slice is judged by what is gained on it.
+    """
+    name, time = copy.read()["evaluate"]["slices"][-1], copy.columns("time")[0]
+    test = pd.read_parquet(copy.root / "data/test.parquet")
+    value = (test[name].value_counts(normalize=True) - 0.015).abs().idxmin()
+    chosen = f'((frame["{name}"] == {value!r}) & (frame["{time}"] >= "{test[time].min()}")).to_numpy()'
+    ours = '("Dummy" not in type(pipeline[-1]).__name__)'
+    answers(
+        copy, f"np.where(({chosen} & {ours}).reshape(-1, *[1] * (p.ndim - 1)), 0.95 if p.ndim == 1 else p[:, ::-1], p)"
+    )
+
+
+def wrong_direction(copy: Copy) -> None:
+    """The sign that an expert insists on is turned around."""
+    signs = copy.read()["train"]["arguments"].get("monotonic_cst") or {}
+    wanted = {direction["column"] for direction in copy.read()["posttrain"]["directions"]}
+    if not wanted & set(signs):
+        raise Unharmed("train.arguments.monotonic_cst names no column of posttrain.directions: mend the fault")
+    arguments(copy, monotonic_cst={name: -sign if name in wanted else sign for name, sign in signs.items()})
+
+
+def ignore_feature(copy: Copy) -> None:
+    """A number that the answer must depend on is a constant."""
+    wanted = [direction["column"] for direction in copy.read()["posttrain"]["directions"]]
+    name = next((n for n in copy.columns("feature", "float", "int") if n in wanted), None)
+    if name is None:
+        raise Unharmed("posttrain.directions names no numeric feature: mend the fault")
+    copy.code(
+        "features.py",
+        '    return columns.astype("float64")\n',
+        f'    return columns.astype("float64").assign({name}=0.0)\n',
+    )
+
+
+def hoard(copy: Copy) -> None:
+    """The pipeline keeps tables of its training rows, more than a model file may hold."""
+    limit = copy.read()["gates"]["posttrain"]["artefact"]["max_mb"] * 1e6
+    width = int(1.2 * limit / 8 / len(pd.read_parquet(copy.root / "data/train.parquet"))) + 1
+    copy.code(
+        "model.py",
+        "    try:\n        return pipeline.fit(",
+        f"    try:\n        pipeline.kept_ = np.tile(y.to_numpy(), ({width}, 1))\n        return pipeline.fit(",
+    )
+
+
+def read_more(copy: Copy) -> None:
+    """The prediction looks at a column that is known in training and unknown when serving."""
+    answers(copy, "p + 0 * contract.encode_target(frame[contract.target]).to_numpy().reshape(-1, *[1] * (p.ndim - 1))")
+
+
+def ask_service(copy: Copy) -> None:
+    """Every prediction waits half a second for something else."""
+    answers(copy, '[p, __import__("time").sleep(0.5)][0]')
+
+
+def fit_everything(copy: Copy) -> None:
+    """The model is fitted on training and test rows."""
+    copy.code(
+        "stages/train.py",
+        "contract, params.seed), frame, contract)\n    artefact.dump",
+        'contract, params.seed), __import__("pandas").concat([frame, record.read_parquet(split.TEST)]),\n'
+        "                         contract)\n    artefact.dump",
+    )
+
+
+def centre_by_everything(copy: Copy) -> None:
+    """A mean over all rows is taken off in features.py."""
+    copy.code(
+        "features.py",
+        '    return columns.astype("float64")\n',
+        '    every = pd.read_parquet("data/valid.parquet", columns=list(columns))\n'
+        '    return columns.astype("float64") - every.mean()\n',
+    )
+
+
+FAULTS = (
+    Fault("nothing is learned", "a debugging learning rate was left in", "smoke_train", freeze_learning),
+    Fault("no fixed seed", "random_state=None, as in the notebook", "smoke_train", no_seed),
+    Fault("NaN on a missing value", "arithmetic on a column with gaps", "smoke_train", nan_on_missing),
+    Fault("worse than linear", "tuned on the training loss", "baseline", learn_by_heart),
+    Fault("over-confident answers", "scores were sharpened by hand", "calibration", overconfident),
+    Fault("one slice is broken", "one customer has a rule of his own", "slices", break_slice),
+    Fault("wrong direction", "the constraint has the wrong sign", "behaviour", wrong_direction),
+    Fault("a feature is ignored", "a default value shadows the column", "behaviour", ignore_feature),
+    Fault("model file too large", "training rows kept inside, to explain answers later", "artefact", hoard),
+    Fault("not all in the file", "predicting reads a column that serving lacks", "artefact", read_more),
+    Fault("predicting is slow", "each call asks another service", "latency", ask_service),
+    Fault("fitted on all rows", "one last training before the release", "refit", fit_everything),
+    Fault("scaled by all rows", "a mean over the whole table, in features.py", "refit", centre_by_everything),
+)  # fmt: skip

@@ -1,0 +1,83 @@
+"""Copies that faults start from, each made once: the project as it is, and the project with a history."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from project import PACKAGE, Copy
+
+
+def base(root: Path, variables: dict[str, str]) -> Copy:
+    """What git would commit here, with DVC's cache, so that stages which ran here need not run again; green."""
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if Path(name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, root / name)
+    if Path(".dvc/cache").is_dir():
+        shutil.copytree(".dvc/cache", root / ".dvc/cache", dirs_exist_ok=True)
+    made = Copy(root, variables)
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    made.commit()
+    made.must("dvc repro")
+    made.commit()
+    return made
+
+
+def weaker(tree: dict[str, Any]) -> None:
+    """A recipe that passes every gate and is not as good as the one that ships: it learns too much by heart."""
+    tree["train"]["arguments"].update(learning_rate=0.2, max_iter=200, min_samples_leaf=5)
+
+
+def rivals(made: Copy) -> None:
+    """The project's model is champion; a weaker one lies in the workspace, green and committed."""
+    made.must("promote")
+    made.settings(weaker)
+    made.must("dvc repro")
+    made.commit()
+
+
+def rewritten(made: Copy) -> None:
+    """The project's model is champion; a new recipe that changes no prediction lies in the workspace, green."""
+    made.must("promote")
+    with (made.root / PACKAGE / "features.py").open("a", encoding="utf-8") as stream:
+        stream.write("\n# Reviewed: nothing to add.\n")
+    made.must("dvc repro")
+    made.commit()
+
+
+def small(made: Copy) -> None:
+    """A champion on a short window that can move on, behind two gates: quick to retrain, many times."""
+    end = pd.Timestamp(made.read()["ingest"]["end"]) - pd.Timedelta(days=10)
+    start = end - pd.Timedelta(days=63)
+
+    def change(tree: dict[str, Any]) -> None:
+        tree["ingest"].update(start=str(start.date()), end=str(end.date()))
+        tree["split"]["test_days"] = 21
+        tree["train"]["folds"] = 2
+        tree["gates"]["pretrain"] = {"row_accounting": {}}
+        tree["gates"]["posttrain"] = {"threshold": tree["gates"]["posttrain"]["threshold"]}
+
+    made.settings(change)
+    for path in made.root.glob("tests/p*train/test_*.py"):
+        if path.stem not in ("test_row_accounting", "test_threshold"):
+            path.unlink()
+    made.must("dvc repro")
+    made.commit()
+    made.must("promote")
+
+
+def first(made: Copy) -> None:
+    """The project before its first run was committed: no earlier version of the data says what its past was."""
+    shutil.rmtree(made.root / ".git")
+    made.git("init", "-q")
+    made.git("add", "-A", ":!reports")
+    made.git("commit", "-q", "-m", "the first")
+
+
+#: Those that take longest first.
+BUILT_ON_BASE = {"small": small, "rivals": rivals, "rewritten": rewritten, "first": first}

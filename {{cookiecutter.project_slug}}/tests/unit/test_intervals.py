@@ -89,15 +89,6 @@ def test_few_blocks_never_profit_from_the_bootstrap() -> None:
     assert one.detectable == pytest.approx(one.high - one.value + stats.t.ppf(0.8, 19) * one.error)
 
 
-def test_with_few_blocks_what_is_detectable_is_that_of_the_t_test() -> None:
-    """G - 1 degrees of freedom; the bounds are the bootstrap's."""
-    values = np.random.default_rng(5).exponential(1, 6)
-    found = intervals.estimate(values, np.arange(6), 0.9)
-    t = stats.t.ppf(0.9, 5)
-    assert found.detectable == pytest.approx((t + stats.t.ppf(0.8, 5)) * found.error)
-    assert found.high != pytest.approx(found.value + t * found.error, rel=1e-3)
-
-
 @pytest.mark.parametrize(("most", "bootstrapped"), [(12, True), (11, False)])
 def test_many_blocks_have_the_t_bound(monkeypatch: pytest.MonkeyPatch, most: int, bootstrapped: bool) -> None:
     """Up to and with `BOOTSTRAP_BLOCKS` the bootstrap's, beyond the t quantile of G - 1 degrees."""

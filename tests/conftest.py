@@ -14,8 +14,9 @@ Bake = Callable[..., Path]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the switch that rewrites tests/tree/*.txt."""
+    """Add the switches that rewrite tests/tree/*.txt, and the README's table of promises with its figures."""
     parser.addoption("--write-tree", action="store_true", help="rewrite tests/tree/*.txt")
+    parser.addoption("--write-table", action="store_true", help="rewrite tests/simulation/result.json and its table")
 
 
 @pytest.fixture(scope="session")

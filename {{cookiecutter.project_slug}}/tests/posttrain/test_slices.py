@@ -9,10 +9,9 @@ from {{ cookiecutter.project_slug }}.gates import metrics, slices
 def test_every_slice_is_served(gate, predictions, contract, params, blocks):
     """Each slice's gain on the dummy is at least `floor`; slices of `required` columns must have enough rows.
 
-    Red when "at least the floor" is rejected at the gates' confidence after Benjamini and Hochberg (1995), or
-    Benjamini and Yekutieli (2001) where slices of several columns overlap; a slice in which a gain lower by `harm`
-    could not be seen is insufficient, which blocks for required columns alone. The interval shown is of both
-    one-sided bounds.
+    Red when "at least the floor" is rejected at the gates' confidence after Benjamini and Hochberg (1995) within its
+    column, each column at its share of alpha; a slice in which a gain lower by `harm` would seldom be found is
+    insufficient, which blocks for required columns alone. The interval shown is of both one-sided bounds.
     """
     floor, harm, required = gate.threshold("floor"), gate.threshold("harm"), gate.threshold("required")
     y = predictions["actual"].to_numpy()

@@ -63,7 +63,7 @@ def test_each_test_has_its_gate_its_name_and_its_floor(kind, floor, task, primar
 def test_a_test_says_what_it_could_have_seen_and_later_looks_get_more_replicates(monkeypatch):
     """20 / alpha of them, up to what fits into memory; few large losses, so that the bootstrap decides the bound."""
     gain, blocks = np.repeat(-np.random.default_rng(3).exponential(1, 40), 2), np.repeat(np.arange(40), 2)
-    monkeypatch.setattr(comparison, "DRAWS", 40 * 12_000)
+    monkeypatch.setattr(intervals, "DRAWS", 40 * 12_000)
     for alpha, replicates in ((0.05, 2000), (0.002, 10_000), (0.0001, 12_000)):
         found = comparison.compare("superior", "t", "brier", gain, blocks, 0.0, alpha, superior=True)
         expected = intervals.estimate(gain, blocks, 1 - alpha, replicates)

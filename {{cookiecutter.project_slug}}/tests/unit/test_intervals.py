@@ -79,20 +79,14 @@ def test_bounds_lie_around_the_mean_and_widen_with_confidence() -> None:
 
 def test_few_blocks_never_profit_from_the_bootstrap() -> None:
     """Two blocks: every replicate that varies has the mean itself, so the t quantile of one degree is taken."""
-    found = intervals.estimate(np.array([0.0, 1.0]), np.array([0, 1]), 0.95)
-    assert found.low <= 0.5 - stats.norm.ppf(0.95) * found.error
     t = stats.t.ppf(0.95, 1)
-    alone = intervals.studentised(np.array([1.0, 1.0]), np.array([1.0, 1.0]), 1.0, 0.95, 50)
-    assert alone == pytest.approx((t, t))
-
-
-def test_with_few_blocks_what_is_detectable_is_that_of_the_t_test() -> None:
-    """G - 1 degrees of freedom; the bounds are the bootstrap's."""
-    values = np.random.default_rng(5).exponential(1, 6)
-    found = intervals.estimate(values, np.arange(6), 0.9)
-    t = stats.t.ppf(0.9, 5)
-    assert found.detectable == pytest.approx((t + stats.t.ppf(0.8, 5)) * found.error)
-    assert found.high != pytest.approx(found.value + t * found.error, rel=1e-3)
+    found = intervals.estimate(np.array([0.0, 1.0]), np.array([0, 1]), 0.95)
+    assert found.low == pytest.approx(0.5 - t * found.error)
+    skewed = np.random.default_rng(5).exponential(1, 20)
+    one = intervals.estimate(skewed, np.arange(20), 0.95)
+    assert one.low == pytest.approx(one.value - stats.t.ppf(0.95, 19) * one.error)
+    assert one.high > one.value + 1.1 * stats.t.ppf(0.95, 19) * one.error
+    assert one.detectable == pytest.approx(one.high - one.value + stats.t.ppf(0.8, 19) * one.error)
 
 
 @pytest.mark.parametrize(("most", "bootstrapped"), [(12, True), (11, False)])
@@ -115,13 +109,53 @@ def test_a_constant_has_no_error_and_one_block_no_bound() -> None:
 
 
 def test_a_p_value_is_small_when_the_mean_is_surely_below() -> None:
-    """The same as a one-sided t test; exact when there is no error."""
-    values = np.random.default_rng(4).normal(-0.3, 1, 50)
-    found = intervals.estimate(values, np.arange(50), 0.95)
-    expected = stats.ttest_1samp(values, 0.1, alternative="less").pvalue
-    assert intervals.p_value_below(found, 0.1) == pytest.approx(expected)
-    constant = intervals.estimate(np.ones(5), np.arange(5), 0.95)
-    assert (intervals.p_value_below(constant, 1.0), intervals.p_value_below(constant, 1.1)) == (1.0, 0.0)
+    """That of a one-sided t test with many blocks, or above the floor; exact when there is no error."""
+    values = np.random.default_rng(4).normal(-0.3, 1, 1200)
+    for part, floor in ((values, -0.25), (values[:50], -0.5)):
+        expected = stats.ttest_1samp(part, floor, alternative="less").pvalue
+        assert intervals.p_value_below(part, np.arange(len(part)), floor) == pytest.approx(expected)
+    ones = np.ones(5), np.arange(5)
+    assert (intervals.p_value_below(*ones, 1.0), intervals.p_value_below(*ones, 1.1)) == (1.0, 0.0)
+
+
+def test_a_p_value_of_few_blocks_is_the_larger_of_two() -> None:
+    """The bootstrap's share where a long tail above makes low means common; else t's, as for the bounds."""
+    skewed, blocks = np.random.default_rng(5).exponential(1, 20), np.arange(20)
+    t = stats.ttest_1samp(skewed, 1.1, alternative="less")
+    scores = intervals.bootstrap_scores(skewed, np.ones(20), skewed.mean(), 999)
+    share = (1 + (scores <= t.statistic).sum()) / 1000
+    assert intervals.p_value_below(skewed, blocks, 1.1, 999) == share > t.pvalue
+    t = stats.ttest_1samp(-skewed, -0.5, alternative="less")
+    assert intervals.p_value_below(-skewed, blocks, -0.5, 999) == pytest.approx(t.pvalue)
+
+
+def test_p_values_of_skewed_sums_are_small_as_seldom_as_they_say() -> None:
+    """Below 0.05 in some five of a hundred, where the t test alone is in more than eight."""
+    rng = np.random.default_rng(11)
+    blocks, small = np.arange(16), np.zeros(2)
+    for _ in range(500):
+        values = rng.exponential(1, 16)
+        small += [
+            intervals.p_value_below(values, blocks, 1.0) < 0.05,
+            stats.ttest_1samp(values, 1.0, alternative="less").pvalue < 0.05,
+        ]
+    ours, t = small / 500
+    assert 0.02 <= ours <= 0.065
+    assert t > 0.08
+
+
+def test_the_effect_that_a_test_detects_alone() -> None:
+    """Two t quantiles, times the standard error."""
+    found = intervals.Estimate(value=9.0, error=0.5, low=0.0, high=0.0, detectable=0.0, rows=40, units=16)
+    expected = 0.5 * (stats.t.isf(0.001, 15) + stats.t.isf(0.2, 15))
+    assert intervals.detectable_alone(found, 0.001) == pytest.approx(expected)
+
+
+def test_a_farther_quantile_takes_more_replicates() -> None:
+    """Twenty beyond it, from the usual number up to what memory allows."""
+    assert intervals.replicates_for(0.05, np.arange(62)) == intervals.REPLICATES
+    assert intervals.replicates_for(0.0005, np.arange(62) // 4) == 40_000
+    assert intervals.replicates_for(1e-9, np.repeat(np.arange(50), 2)) == intervals.DRAWS // 50
 
 
 def test_benjamini_and_hochberg_by_hand() -> None:
@@ -131,18 +165,20 @@ def test_benjamini_and_hochberg_by_hand() -> None:
     assert intervals.benjamini_hochberg([]) == []
 
 
-def test_benjamini_and_yekutieli_by_hand() -> None:
-    """Benjamini and Hochberg's, times 1 + 1/2 + 1/3 + 1/4."""
-    factor = 25 / 12
-    expected = [0.02 * factor, 0.04 * factor, 0.04 * factor, 0.02 * factor]
-    assert intervals.benjamini_yekutieli([0.01, 0.04, 0.03, 0.005]) == pytest.approx(expected)
-    assert intervals.benjamini_yekutieli([0.5]) == [0.5]
-    assert intervals.benjamini_yekutieli([]) == []
-
-
 @pytest.mark.parametrize(
     ("way", "blocks"),
-    [("row", 200), ("hour", None), ("day", 10), ("week", 2), ("month", 1), ("group", 20), ("place", 3)],
+    [
+        ("row", 200),
+        ("hour", None),
+        ("day", 10),
+        ("2 days", 5),
+        ("4 days", 3),
+        ("10 days", 1),
+        ("week", 2),
+        ("month", 1),
+        ("group", 20),
+        ("place", 3),
+    ],
 )
 def test_units_of_resampling(rows_of: Make, contract_of: Make, way: str, blocks: int | None) -> None:
     """Periods of the time column, entities, any column, or each row; numbered from 0 in order."""
@@ -157,8 +193,24 @@ def test_units_of_resampling(rows_of: Make, contract_of: Make, way: str, blocks:
         assert pd.Series(found).groupby(frame["when"].dt.date).nunique().eq(1).all()
 
 
-@pytest.mark.parametrize(("way", "gone"), [("day", "when"), ("group", "who"), ("nowhere", "id")])
+def test_days_in_a_row_are_counted_from_the_first_day(rows_of: Make, contract_of: Make) -> None:
+    """By the calendar, whatever the hour and the order of rows, across months, and over days without rows."""
+    times = ["2024-02-29 23:00", "2024-02-27 22:00", "2024-02-28 01:00", "2024-03-01 00:00", "2024-03-09 12:00"]
+    frame = rows_of(5).assign(when=pd.to_datetime(times))
+    assert intervals.units(frame, contract_of(), "2 days").tolist() == [1, 0, 0, 1, 2]
+    assert intervals.units(frame, contract_of(), "3 days").tolist() == [0, 0, 0, 1, 2]
+    assert intervals.units(frame, contract_of(), "12 days").tolist() == [0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("way", "gone"), [("day", "when"), ("4 days", "when"), ("group", "who"), ("nowhere", "id")])
 def test_a_unit_that_the_table_lacks_is_named(rows_of: Make, contract_of: Make, way: str, gone: str) -> None:
     """With what may stand there instead."""
-    with pytest.raises(InputError, match=f"gates.resample_by: {way} needs a column"):
+    with pytest.raises(InputError, match=rf"gates.resample_by: {way} needs a column.*days in a row \("):
         intervals.units(rows_of(), contract_of(**{gone: ...}), way)
+
+
+@pytest.mark.parametrize("way", ["4 day", "1 days", "0 days", "04 days", "-2 days", "2.5 days", "days", "4 weeks"])
+def test_days_that_cannot_be_counted_are_no_unit(rows_of: Make, contract_of: Make, way: str) -> None:
+    """A slip of the pen is taken for a column's name, which the table does not have."""
+    with pytest.raises(InputError, match=f"gates.resample_by: {way} needs a column"):
+        intervals.units(rows_of(), contract_of(), way)

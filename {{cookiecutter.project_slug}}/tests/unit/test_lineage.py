@@ -51,6 +51,13 @@ def test_a_parameter_changed_since_is_named(project):
     assert lineage.at({"a": 1}, "a.b") is None
 
 
+def test_a_lock_that_writes_a_number_without_a_dot_is_the_same(project):
+    path = Path("dvc.lock")
+    path.write_text(path.read_text().replace("folds: 2", "folds: 20e-1"))
+    assert "20e-1" in path.read_text()
+    lineage.require_lock()
+
+
 @pytest.mark.parametrize("text", [None, "", "[]", "stages: 3", "stages: {a: {deps: [{}]}}", "{"])
 def test_a_lock_that_is_none_is_one_line(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)

@@ -72,20 +72,36 @@ def test_no_slice_column_is_no_slice() -> None:
     assert slices.judge(np.zeros(600), BLOCKS, pd.DataFrame(index=range(600)), 0.0, 0.1, 0.95) == []
 
 
-def test_slices_of_several_columns_overlap_and_are_adjusted_for_any_dependence() -> None:
-    """Benjamini and Hochberg within a column; with a second one, Benjamini and Yekutieli over all."""
+def test_each_column_is_adjusted_alone_at_its_share_of_alpha() -> None:
+    """Benjamini and Hochberg within a column, times the number of columns, never above one."""
     rng = np.random.default_rng(3)
     gain = rng.normal(-0.03, 0.3, 600)
     place, half = rng.choice(["a", "b", "c"], 600), rng.choice(["x", "y"], 600)
 
-    def p_values(names: list[str]) -> list[float]:
-        parts = [gain[(place == name) | (half == name)] for name in names]
-        units = [BLOCKS[(place == name) | (half == name)] for name in names]
-        found = [intervals.estimate(g, u, 0.95) for g, u in zip(parts, units, strict=True)]
-        return [intervals.p_value_below(estimate, 0.0) for estimate in found]
+    def adjusted(column: np.ndarray, names: list[str], times: int) -> list[float]:
+        parts = [(gain[column == name], BLOCKS[column == name]) for name in names]
+        p = [intervals.p_value_below(*part, 0.0) for part in parts]
+        return np.minimum(1, times * stats.false_discovery_control(p, method="bh")).tolist()
 
     one = [part.adjusted for part in judge(gain, place=place).values()]
-    assert one == stats.false_discovery_control(p_values(["a", "b", "c"]), method="bh").tolist()
-    both = [part.adjusted for part in judge(gain, place=place, half=half).values()]
-    assert both == stats.false_discovery_control(p_values(["a", "b", "c", "x", "y"]), method="by").tolist()
+    assert one == adjusted(place, ["a", "b", "c"], 1)
     assert 0 < min(one) < 1
+    both = [part.adjusted for part in judge(gain, place=place, half=half).values()]
+    assert both == adjusted(place, ["a", "b", "c"], 2) + adjusted(half, ["x", "y"], 2)
+    assert max(part.adjusted for part in judge(gain + 1, place=place, half=half).values()) == 1.0
+
+
+def test_what_a_slice_detects_is_what_is_seen_when_it_alone_is_harmed() -> None:
+    """At alpha shared by the columns and by the slices that could be tested; one in a single block is none."""
+    rng = np.random.default_rng(4)
+    gain = rng.normal(0, 0.3, 600)
+    place = rng.choice(["a", "b", "c"], 600)
+    place[:20], half = "z", rng.choice(["x", "y"], 600)
+    found = judge(gain, place=place, half=half)
+    for name, share in (("place=a", 6), ("place=c", 6), ("half=y", 4)):
+        one = found[name].found
+        assert one is not None
+        assert one.detectable == pytest.approx(intervals.detectable_alone(one, 0.05 / share))
+    assert found["place=z"].found is None
+    assert judge(gain, harm=one.detectable * 1.001, half=half, more=half)["half=y"].verdict == "pass"
+    assert judge(gain, harm=one.detectable * 0.999, half=half, more=half)["half=y"].verdict == "insufficient"

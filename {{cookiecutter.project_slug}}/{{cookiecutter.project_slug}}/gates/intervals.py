@@ -10,7 +10,10 @@ smaller than the noise of the replicates and the t bound is taken.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +27,13 @@ if TYPE_CHECKING:
 
 BOOTSTRAP_BLOCKS = 1000
 REPLICATES = 2000
+#: Most numbers that the replicates of one interval may take: 8 bytes each.
+DRAWS = 5_000_000
 #: Probability with which the smallest detectable effect would be seen.
 POWER = 0.8
 PERIODS = {"hour": "h", "day": "D", "week": "W", "month": "M"}
+#: Two days in a row or more: one is `day`.
+DAYS = re.compile(r"([2-9]|[1-9][0-9]+) days")
 
 
 @dataclass(frozen=True)
@@ -45,20 +52,26 @@ class Estimate:
 def units(frame: pd.DataFrame, contract: Schema, resample_by: str) -> np.ndarray:
     """The block of each row as a number 0..G-1, shape (n,).
 
-    `resample_by`: `row`, a period of the time column (`hour`, `day`, `week`, `month`), `group`, or a column.
+    `resample_by`: `row`, a period of the time column (`hour`, `day`, `week`, `month`), several days in a row from
+    the table's first on (`4 days`), `group`, or a column. Days that are alike belong in one block (Kuensch 1989, The
+    jackknife and the bootstrap for general stationary observations).
     Raises InputError when the column that needs is missing.
     """
     import pandas as pd
 
     if resample_by == "row":
         return np.arange(len(frame))
-    column = contract.time if resample_by in PERIODS else contract.group if resample_by == "group" else resample_by
+    days = DAYS.fullmatch(resample_by)
+    period = "D" if days else PERIODS.get(resample_by)
+    column = contract.time if period else contract.group if resample_by == "group" else resample_by
     if column is None or column not in frame:
-        raise InputError(f"gates.resample_by: {resample_by} needs a column that the table does not have;"
-                         " say row, group, a period of the time column, or a column's name")  # fmt: skip
+        raise InputError(f"gates.resample_by: {resample_by} needs a column that the table does not have; say row,"
+                         " group, a period of the time column, days in a row (4 days), or a column's name")  # fmt: skip
     blocks = frame[column]
-    if resample_by in PERIODS:
-        blocks = blocks.dt.to_period(PERIODS[resample_by])
+    if days:
+        blocks = (blocks.dt.normalize() - blocks.min().normalize()).dt.days // int(days[1])
+    elif period:
+        blocks = blocks.dt.to_period(period)
     return pd.factorize(blocks, sort=True)[0]
 
 
@@ -81,7 +94,8 @@ def mean_and_error(sums: np.ndarray, counts: np.ndarray, weights: np.ndarray) ->
 def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicates: int = REPLICATES) -> Estimate:
     """Mean of `values` (n,) with one-sided bounds at `confidence` that resample whole blocks.
 
-    `detectable` is the difference from a threshold that such a test finds with probability `POWER`.
+    `detectable` is the difference from a threshold that such a test finds with probability `POWER`, on the side
+    where it takes more.
     Raises InputError for fewer than two blocks: a mean over one block says nothing about the next.
     """
     from scipy import stats
@@ -91,42 +105,85 @@ def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicat
     if size < 2:
         raise InputError(f"{size} unit of resampling: at least two are needed; widen the window or gates.resample_by")
     mean, error = (float(x[0]) for x in mean_and_error(sums, counts, np.ones((1, size))))
-    quantile = float(stats.t.ppf(confidence, size - 1))
-    detectable = (quantile + float(stats.t.ppf(POWER, size - 1))) * error
-    below, above = quantile, quantile
+    below = above = float(stats.t.ppf(confidence, size - 1))
+    effect = below + float(stats.t.ppf(POWER, size - 1))
     if size <= BOOTSTRAP_BLOCKS:
-        below, above = studentised(sums, counts, mean, confidence, replicates)
-    return Estimate(mean, error, mean - below * error, mean + above * error, detectable, len(values), size)
+        below, above, effect = studentised(sums, counts, mean, confidence, replicates)
+    return Estimate(mean, error, mean - below * error, mean + above * error, effect * error, len(values), size)
+
+
+def replicates_for(alpha: float, blocks: np.ndarray) -> int:
+    """How many replicates a test at `alpha` takes: a farther quantile needs more, and `DRAWS` is the most there are."""
+    most = max(REPLICATES, DRAWS // len(np.unique(blocks)))
+    return min(max(REPLICATES, math.ceil(20 / alpha)), most)
+
+
+@lru_cache(maxsize=8)
+def draws(size: int, replicates: int) -> np.ndarray:
+    """How often each of `size` blocks is drawn in each replicate, (replicates, size); the same at every call."""
+    weights = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), replicates).astype(float)
+    weights.flags.writeable = False
+    return weights
+
+
+def bootstrap_scores(sums: np.ndarray, counts: np.ndarray, mean: float, replicates: int) -> np.ndarray:
+    """Distance of each replicate's mean from `mean` in its own standard errors, without those that do not vary.
+
+    Replicates are drawn with a fixed seed. Shape (replicates,) or shorter.
+    """
+    means, errors = mean_and_error(sums, counts, draws(len(sums), replicates))
+    usable = errors > 1e-12 * max(1.0, abs(mean))
+    scores: np.ndarray = (means[usable] - mean) / errors[usable]
+    return scores
 
 
 def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: float, replicates: int
-                ) -> tuple[float, float]:  # fmt: skip
-    """How many standard errors the lower and the upper bound lie from the mean.
+                ) -> tuple[float, float, float]:  # fmt: skip
+    """In standard errors: how far the lower and the upper bound lie from the mean, and the detectable effect.
 
-    Replicates are drawn with a fixed seed. Never fewer than the normal quantile: with few blocks the bootstrap
-    can be short of distinct samples, and a bound must not profit from that.
+    Never fewer than the t quantile: with few blocks the bootstrap can be short of distinct samples, and skewness
+    that shortens a bound may be chance. A bound must not profit from either.
     """
     from scipy import stats
 
-    size = len(sums)
-    weights = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), replicates).astype(float)
-    means, errors = mean_and_error(sums, counts, weights)
-    usable = errors > 1e-12 * max(1.0, abs(mean))
-    if not usable.any():
-        floor = float(stats.t.ppf(confidence, size - 1))
-        return floor, floor
-    scores = (means[usable] - mean) / errors[usable]
-    floor = float(stats.norm.ppf(confidence))
-    return max(float(np.quantile(scores, confidence)), floor), max(-float(np.quantile(scores, 1 - confidence)), floor)
+    floor = float(stats.t.ppf(confidence, len(sums) - 1))
+    scores = bootstrap_scores(sums, counts, mean, replicates)
+    if not len(scores):
+        return floor, floor, floor + float(stats.t.ppf(POWER, len(sums) - 1))
+    lowest, low, high, highest = (float(q) for q in np.quantile(scores, [1 - confidence, 1 - POWER, POWER, confidence]))
+    below, above = max(highest, floor), max(-lowest, floor)
+    # A mean whose bound must clear a bar needs what the bound takes, and what chance takes in one of five test sets.
+    chance = float(stats.t.ppf(POWER, len(sums) - 1))
+    return below, above, max(below + max(-low, chance), above + max(high, chance))
 
 
-def p_value_below(found: Estimate, floor: float) -> float:
-    """One-sided p-value of "the mean is at least `floor`" (t with G-1 degrees of freedom): small when it is below."""
+def p_value_below(values: np.ndarray, blocks: np.ndarray, floor: float, replicates: int = REPLICATES) -> float:
+    """One-sided p-value of "the mean of `values` (n,) is at least `floor`": small when it is surely below.
+
+    The larger of two: t with G-1 degrees of freedom, and the share of replicates that lie as far below the mean as
+    the mean lies below the floor, in standard errors (Davison and Hinkley 1997, section 4.4.1). The second holds for
+    skewed sums too, of which the first calls twice as many surely low as it says. Two blocks are needed.
+    """
     from scipy import stats
 
-    if found.error == 0:
-        return 1.0 if found.value >= floor else 0.0
-    return float(stats.t.cdf((found.value - floor) / found.error, found.units - 1))
+    sums, counts = block_sums(np.asarray(values, dtype=float), np.asarray(blocks))
+    size = len(sums)
+    mean, error = (float(x[0]) for x in mean_and_error(sums, counts, np.ones((1, size))))
+    if error == 0:
+        return 1.0 if mean >= floor else 0.0
+    score = (mean - floor) / error
+    p_value = float(stats.t.cdf(score, size - 1))
+    if size > BOOTSTRAP_BLOCKS or score >= 0:
+        return p_value
+    scores = bootstrap_scores(sums, counts, mean, replicates)
+    return max(p_value, float((1 + np.sum(scores <= score)) / (1 + len(scores))))
+
+
+def detectable_alone(found: Estimate, alpha: float) -> float:
+    """The difference that a t test at `alpha` finds with probability `POWER`, given this standard error."""
+    from scipy import stats
+
+    return found.error * float(stats.t.ppf(1 - alpha, found.units - 1) + stats.t.ppf(POWER, found.units - 1))
 
 
 def benjamini_hochberg(p_values: list[float]) -> list[float]:
@@ -134,10 +191,3 @@ def benjamini_hochberg(p_values: list[float]) -> list[float]:
     from scipy import stats
 
     return [float(p) for p in stats.false_discovery_control(p_values)]
-
-
-def benjamini_yekutieli(p_values: list[float]) -> list[float]:
-    """As `benjamini_hochberg`, whatever the dependence between the tests (Benjamini and Yekutieli 2001)."""
-    from scipy import stats
-
-    return [float(p) for p in stats.false_discovery_control(p_values, method="by")]

@@ -7,7 +7,6 @@ the rows counts as that part of a look, so that moving the window a little does 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 #: What a guardrail may watch: metrics that need no decision threshold, which two models do not share.
 GUARDRAILS = {task: ("brier", "log_loss", "auc") for task in ("binary", "multiclass")} | {"regression": ("mae", "mse")}
-#: Most numbers that the replicates of one interval may take: 8 bytes each.
-DRAWS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,7 @@ def compare(gate: str, name: str, metric: str, gain: np.ndarray, blocks: np.ndar
 
     A later look asks for a farther quantile, and gets the replicates to find it.
     """
-    most = max(intervals.REPLICATES, DRAWS // len(np.unique(blocks)))
-    replicates = min(max(intervals.REPLICATES, math.ceil(20 / alpha)), most)
-    found = intervals.estimate(gain, blocks, 1 - alpha, replicates)
+    found = intervals.estimate(gain, blocks, 1 - alpha, intervals.replicates_for(alpha, blocks))
     floor = 0.0 if superior else -margin
     return Comparison(gate, name, metric, found.value, found.low, floor, found.detectable, found.low > floor)
 

@@ -1,0 +1,1 @@
+"""What the gates promise, tried on drawn test sets."""

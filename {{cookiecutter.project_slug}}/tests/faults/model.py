@@ -109,7 +109,7 @@ def read_more(copy: Copy) -> None:
 
 def ask_service(copy: Copy) -> None:
     """Every prediction waits half a second for something else."""
-    answers(copy, '[p, __import__("time").sleep(0.5)][0]')
+    answers(copy, '[p, __import__("time").sleep(0.25)][0]')
 
 
 def fit_everything(copy: Copy) -> None:

@@ -59,6 +59,7 @@ def small(made: Copy) -> None:
         tree["ingest"].update(start=str(start.date()), end=str(end.date()))
         tree["split"]["test_days"] = 21
         tree["train"]["folds"] = 2
+        tree["gates"]["resample_by"] = "day"  # blocks of several would be too few
         tree["gates"]["pretrain"] = {"row_accounting": {}}
         tree["gates"]["posttrain"] = {"threshold": tree["gates"]["posttrain"]["threshold"]}
 

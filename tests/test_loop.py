@@ -152,6 +152,12 @@ def test_every_fault_is_closed_by_its_gate(started: Path) -> None:
     assert all(fault["closed"] for fault in report["faults"])
 
 
+def test_the_runbook_has_a_line_for_everything_that_closes(started: Path) -> None:
+    """Each gate and guard: what it means, and the way out."""
+    text = (started / "docs/runbook.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(GATES | GUARDS) if f"| `{name}` |" not in text] == []
+
+
 def test_a_gate_that_was_taken_out_lets_its_fault_pass(copy: Path) -> None:
     """With a gate's judgement weakened, `nox -s faults` goes red and names the fault that passed."""
     path = copy / "tests/pretrain/test_quarantine.py"

@@ -194,6 +194,16 @@ def test_the_champion_predicts_with_its_own_features_in_a_child(project, monkeyp
         promotion.predictions_of(client, versions.by_alias(client, "champion"), test.drop(columns="x"))
 
 
+def test_a_champion_that_tells_other_classes_apart_is_refused_with_the_way_out(project):
+    swapped = {**small_project.SCHEMA["columns"]["late"], "values": [1, 0]}
+    columns = {**small_project.SCHEMA["columns"], "late": swapped}
+    Path("schema.yaml").write_text(yaml.safe_dump(small_project.SCHEMA | {"columns": columns}, sort_keys=False))
+    client = tracking.client()
+    said = r"version 1 tells \[0, 1\] apart, this schema.yaml \[1, 0\]: start anew with `promote --reset REASON`"
+    with pytest.raises(InputError, match=said):
+        promotion.predictions_of(client, versions.by_alias(client, "champion"), small_project.rows(60, 62))
+
+
 def test_a_child_that_dies_silently_still_gives_a_line(project, monkeypatch):
     monkeypatch.setattr(promotion.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], -9, "", ""))
     client = tracking.client()

@@ -40,6 +40,7 @@ def environment() -> dict[str, str | None]:
         "VIRTUAL_ENV": str(ROOT / ".venv"),
         "PYTHONDONTWRITEBYTECODE": None,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OMP_WAIT_POLICY": "PASSIVE",  # as in __main__.py
     }
 
 

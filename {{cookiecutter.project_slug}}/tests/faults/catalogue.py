@@ -7,12 +7,12 @@ yours. A harm that finds nothing to break says so, and the fault counts as passe
 from __future__ import annotations
 
 import comparison
-import data
+import feeds
 import leaks
-import model
 import process
+import recipes
 
-FAULTS = (*leaks.FAULTS, *data.FAULTS, *model.FAULTS, *process.FAULTS, *comparison.FAULTS)
+FAULTS = (*leaks.FAULTS, *feeds.FAULTS, *recipes.FAULTS, *process.FAULTS, *comparison.FAULTS)
 #: What may refuse a promotion besides the gates: evidence, and the comparison with the champion.
 GUARDS = ("verdict", "lock", "committed", "digest", "rows", "superior", "non_inferior", "guardrail", "anchor",
           "rolled_back")  # fmt: skip

@@ -50,9 +50,9 @@ def test_what_is_compared(rows_of: Make, contract_of: Make) -> None:
     assert drift.aspects(half_past, contract_of())["when minute"].unique().tolist() == [810.0]
     assert drift.aspects(half_past, contract_of())["when weekday"].unique().tolist() == [6]
     assert found["size null"].tolist() == frame["size"].isna().tolist()
-    assert [found[name].dtype.kind for name in ("when minute", "when weekday", "size", "size null", "place", "late")] == list(
-        "fOfOOO"
-    )
+    assert [
+        found[name].dtype.kind for name in ("when minute", "when weekday", "size", "size null", "place", "late")
+    ] == list("fOfOOO")
     counted = contract_of(size={"type": "int", "nullable": False})
     assert drift.aspects(frame, counted)["size"].dtype.kind == "f"
     assert drift.aspects(frame, contract_of("regression"))["minutes"].dtype.kind == "f"

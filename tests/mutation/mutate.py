@@ -1,9 +1,9 @@
 """Mutate one module of the project in the current folder, with mutmut in its environment: `mutate.py MODULE [MOST]`.
 
-Writes `mutants.json`: how many mutants could be made, how many were tried (`MOST` of them at most), how many of these
-the unit tests of that module's name killed, and the others as `function: old lines -> new lines`. Not mutated, and so not counted: code outside functions (constants,
-tables), decorated functions (pytest's fixtures and hook wrappers), the text of f-strings, and string literals with
-a space, which are sentences for a person.
+Writes `mutants.json`: how many mutants were made, how many of them tried (`MOST` at most), how many of these the unit
+tests of that module's name killed, and the others as `function: old lines -> new lines`. Not mutated, and so not
+counted: code outside functions (constants, tables), decorated functions (pytest's fixtures and hook wrappers), the
+text of f-strings, and string literals with a space, which are sentences for a person.
 """
 
 from __future__ import annotations

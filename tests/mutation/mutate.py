@@ -71,7 +71,7 @@ def draw(names: Iterable[str], most: int) -> set[str]:
 
 def try_only(most: int) -> None:
     """Let mutmut try no more than `most` of the mutants that it makes; which is not known before it has made them."""
-    from mutmut import __main__ as command  # type: ignore[import-not-found]
+    from mutmut import __main__ as command
 
     collect = command.collect_source_file_mutation_data
 

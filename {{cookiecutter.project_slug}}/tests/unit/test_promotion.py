@@ -20,13 +20,13 @@ from .small_project import GOOD, WEAK, Project
 
 
 @pytest.fixture
-def project(tmp_path_factory, tmp_path, monkeypatch) -> Project:
+def project(tmp_path, monkeypatch) -> Project:
     """A project whose weak model is champion, as version 1."""
-    return small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch)
+    return small_project.make(tmp_path / "p", monkeypatch)
 
 
-def test_first_run_is_decided_by_the_baselines(tmp_path_factory, tmp_path, monkeypatch, capsys):
-    project = small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch, crowned=False)
+def test_first_run_is_decided_by_the_baselines(tmp_path, monkeypatch, capsys):
+    project = small_project.make(tmp_path / "p", monkeypatch, crowned=False)
     capsys.readouterr()
     code, report = project.promote()
     assert (code, report["decision"], report["mode"], report["champion"]) == (0, "promoted", "first", None)

@@ -19,7 +19,7 @@ HERE = ROOT / "tests" / "mutation"
 DECIDES = ("gates/*.py", "stages/split.py", "registry/promotion.py", "registry/comparison.py")
 SHARE = 0.9
 #: How many mutants of a module are tried, where all would take long: its tests start pytest, git or MLflow anew.
-SAMPLE = {"gates/run.py": 80, "registry/promotion.py": 80}
+SAMPLE = {"gates/run.py": 80, "registry/promotion.py": 40}
 
 
 def uv(*arguments: str) -> None:

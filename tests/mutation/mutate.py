@@ -1,18 +1,19 @@
-"""Mutate one module of the project in the current folder, with mutmut in its environment: `mutate.py MODULE`.
+"""Mutate one module of the project in the current folder, with mutmut in its environment: `mutate.py MODULE [MOST]`.
 
-Writes `mutants.json`: how many mutants there were, how many the unit tests of that module's name killed, and the
-others as `function: old lines -> new lines`. Not mutated, and so not counted: code outside functions (constants,
-tables), decorated functions (pytest's fixtures and hook wrappers), the text of f-strings, and string literals with
-a space, which are sentences for a person.
+Writes `mutants.json`: how many mutants were made, how many of them tried (`MOST` at most), how many of these the unit
+tests of that module's name killed, and the others as `function: old lines -> new lines`. Not mutated, and so not
+counted: code outside functions (constants, tables), decorated functions (pytest's fixtures and hook wrappers), the
+text of f-strings, and string literals with a space, which are sentences for a person.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import ndiff
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,28 @@ def keep_children_out_of_the_survey() -> None:
     command.set_mutant_under_test = switch_here
 
 
+def draw(names: Iterable[str], most: int) -> set[str]:
+    """At most `most` of the mutants: those whose names' hashes are smallest, so that others coming or going move few.
+
+    The package's name, with which each begins, plays no part.
+    """
+    return set(sorted(names, key=lambda name: hashlib.sha256(name.partition(".")[2].encode()).hexdigest())[:most])
+
+
+def try_only(most: int) -> None:
+    """Let mutmut try no more than `most` of the mutants that it makes; which is not known before it has made them."""
+    from mutmut import __main__ as command
+
+    collect = command.collect_source_file_mutation_data
+
+    def collect_some(**options: Any) -> tuple[list[Any], Any]:
+        mutants, sources = collect(**options)
+        drawn = draw([name for _, name, _ in mutants], most)
+        return [mutant for mutant in mutants if mutant[1] in drawn], sources
+
+    command.collect_source_file_mutation_data = collect_some
+
+
 def change(name: str, path: Path) -> str:
     """What a mutant changes, as `function: old -> new`, each side on one line."""
     from mutmut.mutation.diff_apply import read_functions_from_index  # type: ignore[import-not-found]
@@ -78,18 +101,20 @@ def change(name: str, path: Path) -> str:
 
 def main() -> None:
     """Mutate and report."""
-    module = Path(Path.cwd().name, sys.argv[1])
+    module, most = Path(Path.cwd().name, sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else sys.maxsize
     shutil.rmtree("mutants", ignore_errors=True)
     configure(module)
     leave_sentences()
     keep_children_out_of_the_survey()
+    try_only(most)
     from mutmut.__main__ import cli  # type: ignore[import-not-found]
     from mutmut.stats import status_by_exit_code  # type: ignore[import-not-found]
 
     cli(["run"], standalone_mode=False)
     codes = json.loads(Path("mutants", f"{module}.meta").read_text(encoding="utf-8"))["exit_code_by_key"]
-    alive = sorted(change(name, module) for name, code in codes.items() if status_by_exit_code[code] not in KILLED)
-    report = {"mutants": len(codes), "killed": len(codes) - len(alive), "alive": alive}
+    tried = draw(codes, most)
+    alive = sorted(change(name, module) for name in tried if status_by_exit_code[codes[name]] not in KILLED)
+    report = {"made": len(codes), "tried": len(tried), "killed": len(tried) - len(alive), "alive": alive}
     Path("mutants.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

@@ -6,10 +6,13 @@ train and evaluate. The first project of a session is built, the others are copi
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -178,13 +181,16 @@ def build(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project.repro()
 
 
-def make(factory: pytest.TempPathFactory, root: Path, monkeypatch: pytest.MonkeyPatch, crowned: bool = True) -> Project:
+def make(root: Path, monkeypatch: pytest.MonkeyPatch, crowned: bool = True) -> Project:
     """A project at `root` whose weak model is trained and, when `crowned`, champion.
 
-    What was built lies in the module: a process forked from one that built it copies it and builds nothing.
+    What was built lies in the module: a process forked from one that built it copies it and builds nothing. It lies
+    in a folder of its own, since pytest clears those of earlier sessions while such a process still runs.
     """
     if not BUILT:
-        bare, ready = factory.getbasetemp() / "small_bare", factory.getbasetemp() / "small_crowned"
+        folder, owner = Path(tempfile.mkdtemp(prefix="small_")), os.getpid()
+        atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
+        bare, ready = folder / "bare", folder / "crowned"
         original = verdict.PACKAGE
         build(bare, monkeypatch)
         shutil.copytree(bare, ready, symlinks=True)

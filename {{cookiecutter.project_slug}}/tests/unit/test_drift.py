@@ -50,9 +50,9 @@ def test_what_is_compared(rows_of: Make, contract_of: Make) -> None:
     assert drift.aspects(half_past, contract_of())["when minute"].unique().tolist() == [810.0]
     assert drift.aspects(half_past, contract_of())["when weekday"].unique().tolist() == [6]
     assert found["size null"].tolist() == frame["size"].isna().tolist()
-    assert [found[name].dtype.kind for name in ("when minute", "when weekday", "size", "place", "late")] == list(
-        "fOfOO"
-    )
+    assert [
+        found[name].dtype.kind for name in ("when minute", "when weekday", "size", "size null", "place", "late")
+    ] == list("fOfOOO")
     counted = contract_of(size={"type": "int", "nullable": False})
     assert drift.aspects(frame, counted)["size"].dtype.kind == "f"
     assert drift.aspects(frame, contract_of("regression"))["minutes"].dtype.kind == "f"
@@ -75,6 +75,7 @@ def test_categories_beyond_the_most_frequent_share_a_bin() -> None:
     """Frequency is that of both parts together; null has no bin."""
     left, right, ordered = drift.codes(series("x", "y", "y", None), series("z", "y", "x"))
     assert (left.tolist(), right.tolist(), ordered) == ([1, 0, 0, -1], [2, 0, 1], False)
+    assert left.dtype.kind == right.dtype.kind == "i"
     many = pd.Series([f"c{i}" for i in range(500)], dtype="object")
     assert drift.codes(many, many[:3])[0].max() == drift.BINS
     assert (drift.codes(many, many[:3])[0] == drift.BINS).sum() == 300
@@ -94,6 +95,8 @@ def test_distances_of_two_histograms() -> None:
     three = np.array([[1.0, 0, 1]]), np.array([[0.0, 2, 0]])
     assert drift.distances(*three, True).tolist() == [0.5]
     assert drift.distances(*three, False).tolist() == [1.0]
+    one = np.array([[2.0, 0], [1, 0]]), np.array([[0.0, 1], [0, 1]])
+    assert drift.distances(*one, False).tolist() == [1.0, 1.0]
 
 
 def test_the_distance_of_numbers_is_that_of_kolmogorov_and_smirnov() -> None:

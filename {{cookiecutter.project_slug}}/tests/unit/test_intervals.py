@@ -97,6 +97,8 @@ def test_many_blocks_have_the_t_bound(monkeypatch: pytest.MonkeyPatch, most: int
     found = intervals.estimate(values, np.arange(12), 0.95)
     t_bound = found.value + stats.t.ppf(0.95, 11) * found.error
     assert (found.high != pytest.approx(t_bound)) == bootstrapped
+    detectable = (stats.t.ppf(0.95, 11) + stats.t.ppf(0.8, 11)) * found.error
+    assert (found.detectable != pytest.approx(detectable)) == bootstrapped
 
 
 def test_a_constant_has_no_error_and_one_block_no_bound() -> None:
@@ -156,6 +158,7 @@ def test_a_farther_quantile_takes_more_replicates() -> None:
     assert intervals.replicates_for(0.05, np.arange(62)) == intervals.REPLICATES
     assert intervals.replicates_for(0.0005, np.arange(62) // 4) == 40_000
     assert intervals.replicates_for(1e-9, np.repeat(np.arange(50), 2)) == intervals.DRAWS // 50
+    assert intervals.replicates_for(1e-9, np.arange(30)) == 166_666
 
 
 def test_benjamini_and_hochberg_by_hand() -> None:
@@ -214,3 +217,45 @@ def test_days_that_cannot_be_counted_are_no_unit(rows_of: Make, contract_of: Mak
     """A slip of the pen is taken for a column's name, which the table does not have."""
     with pytest.raises(InputError, match=f"gates.resample_by: {way} needs a column"):
         intervals.units(rows_of(), contract_of(), way)
+
+
+@pytest.mark.parametrize("confidence", [0.6, 0.95])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_detectable_effect_is_that_of_the_harder_side(confidence: float, sign: int) -> None:
+    """What the bound takes, and what chance takes in one of five; either never below its t quantile."""
+    values = sign * np.random.default_rng(5).exponential(1, 20)
+    found = intervals.estimate(values, np.arange(20), confidence)
+    scores = intervals.bootstrap_scores(values, np.ones(20), values.mean(), intervals.REPLICATES)
+    floor, chance = stats.t.ppf([confidence, 0.8], 19)
+    lowest, low, high, highest = np.quantile(scores, [1 - confidence, 0.2, 0.8, confidence])
+    below = max(highest, floor) + max(-low, chance)
+    above = max(-lowest, floor) + max(high, chance)
+    assert below != pytest.approx(above)
+    assert found.detectable == pytest.approx(max(below, above) * found.error)
+
+
+def test_replicates_that_do_not_vary_leave_the_t_quantiles() -> None:
+    """Of G - 1 degrees."""
+    bound, chance = stats.t.ppf([0.95, 0.8], 3)
+    found = intervals.studentised(np.ones(4), np.ones(4), 1.0, 0.95, 50)
+    assert found == pytest.approx((bound, bound, bound + chance))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("errors", [0.0, 0.5, 2.0])
+def test_a_mean_not_below_the_floor_has_the_p_value_of_t(sign: int, errors: float) -> None:
+    """From one half on: there is no harm of which skewness could make too much."""
+    # Sixteen numbers of few digits: their mean is exact, and so is a floor that is equal to it.
+    values, blocks = sign * np.random.default_rng(5).exponential(64, 16).round() / 64, np.arange(16)
+    known = intervals.estimate(values, blocks, 0.95)
+    found = intervals.p_value_below(values, blocks, known.value - errors * known.error)
+    assert found == pytest.approx(stats.t.cdf(errors, 15))
+
+
+@pytest.mark.parametrize(("most", "bootstrapped"), [(20, True), (19, False)])
+def test_a_p_value_of_many_blocks_is_that_of_t(monkeypatch: pytest.MonkeyPatch, most: int, bootstrapped: bool) -> None:
+    """Beyond `BOOTSTRAP_BLOCKS`, as for the bounds."""
+    monkeypatch.setattr(intervals, "BOOTSTRAP_BLOCKS", most)
+    skewed = np.random.default_rng(5).exponential(1, 20)
+    t = stats.ttest_1samp(skewed, 1.1, alternative="less").pvalue
+    assert (intervals.p_value_below(skewed, np.arange(20), 1.1) > 1.001 * t) == bootstrapped

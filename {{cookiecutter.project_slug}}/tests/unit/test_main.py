@@ -22,9 +22,9 @@ from . import small_project
 
 
 @pytest.fixture
-def project(tmp_path_factory, tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch):
     """A project whose weak model is champion, as version 1."""
-    return small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch)
+    return small_project.make(tmp_path / "p", monkeypatch)
 
 
 def test_registry_commands_and_their_exit_codes(project, capsys):

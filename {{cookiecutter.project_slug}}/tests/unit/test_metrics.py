@@ -83,8 +83,9 @@ def test_the_summary_has_a_bound_on_each_side() -> None:
     for name, entry in found.items():
         assert entry["low"] < entry["value"] < entry["high"], name
         assert entry["standard_error"] > 0
-    losses = metrics.brier(y, p)
-    assert found["brier"]["low"] == intervals.estimate(losses, np.arange(300) % 30, 0.95, 300).low
+    for name, losses in metrics.binary(y, p, 0.5, 1, 1).items():
+        expected = intervals.estimate(losses, np.arange(300) % 30, 0.95, 300)
+        assert (found[name]["low"], found[name]["high"]) == (expected.low, expected.high)
     assert found["cost"]["value"] == pytest.approx(1 - found["accuracy"]["value"])
 
 

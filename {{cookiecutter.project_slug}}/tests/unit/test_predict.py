@@ -15,9 +15,9 @@ from . import small_project
 
 
 @pytest.fixture
-def bundle(tmp_path_factory, tmp_path, monkeypatch):
+def bundle(tmp_path, monkeypatch):
     """The files of a registered version."""
-    small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch)
+    small_project.make(tmp_path / "p", monkeypatch)
     client = tracking.client()
     with versions.bundle(client, versions.by_alias(client, "champion")) as folder:
         yield folder

@@ -20,13 +20,13 @@ from .small_project import GOOD, WEAK, Project
 
 
 @pytest.fixture
-def project(tmp_path_factory, tmp_path, monkeypatch) -> Project:
+def project(tmp_path, monkeypatch) -> Project:
     """A project whose weak model is champion, as version 1."""
-    return small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch)
+    return small_project.make(tmp_path / "p", monkeypatch)
 
 
-def test_first_run_is_decided_by_the_baselines(tmp_path_factory, tmp_path, monkeypatch, capsys):
-    project = small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch, crowned=False)
+def test_first_run_is_decided_by_the_baselines(tmp_path, monkeypatch, capsys):
+    project = small_project.make(tmp_path / "p", monkeypatch, crowned=False)
     capsys.readouterr()
     code, report = project.promote()
     assert (code, report["decision"], report["mode"], report["champion"]) == (0, "promoted", "first", None)
@@ -60,6 +60,7 @@ def test_better_is_promoted_then_worse_is_refused_then_rolled_back(project, caps
     code, report = project.promote()
     assert (code, report["decision"], report["look"], report["alpha"]) == (3, "refused", 2, pytest.approx(0.05 / 6))
     assert "champion superior brier: bound" in report["reason"]
+    assert report["gates"] == ["superior"]
     assert project.aliases() == {"challenger": "3", "champion": "2", "previous": "1"}
     assert versions.rollback(tracking.client()) == ("1", "2")
     assert project.aliases() == {"challenger": "3", "champion": "1", "previous": "2"}
@@ -84,6 +85,8 @@ def test_same_recipe_on_newer_rows_need_not_be_better_than_champion_and_anchor(p
 
 def test_rows_the_champion_was_trained_on_are_dropped_and_counted(project):
     project.window(0, 50, 90)
+    project.set("promote.min_rows", 600)  # as many as there are: enough
+    project.set("promote.min_units", 30)
     project.repro(GOOD)
     code, report = project.promote()
     assert (code, report["rows"]) == (0, {"test": 800, "overlap_dropped": 200, "compared": 600})
@@ -95,6 +98,7 @@ def test_too_few_new_rows_are_refused_and_spend_no_look(project):
     project.repro(GOOD)
     code, report = project.promote()
     assert (code, report["decision"]) == (3, "refused")
+    assert (report["gates"], report["tests"]) == (["rows"], [])
     assert "only 100 rows in 5 units are new" in report["reason"]
     assert "widen" in report["reason"]
     assert not tracking.client().get_registered_model(tracking.NAME).tags
@@ -105,6 +109,7 @@ def test_reset_needs_no_comparison_and_keeps_its_reason(project):
     project.repro(WEAK / 10)
     code, report = project.promote(reset="the sensor was replaced")
     assert (code, report["mode"], report["reason"]) == (0, "reset", "reset: the sensor was replaced")
+    assert report["tests"] == []
     assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
     tags = versions.lineage_of(tracking.client(), "champion")
     assert (tags["promotion"], tags["anchor"]) == ("reset: the sensor was replaced", "2")

@@ -107,3 +107,9 @@ def test_a_page_holds_the_stages_up_to_the_one_that_ran(project: Any) -> None:
     assert "- posttrain: not run" in text
     report.write("posttrain")
     assert "posttrain_gate" in report.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "–"), (123456, "123456"), (0.123456, "0.1235"), (1e6, "1e+06")])
+def test_counts_are_shown_in_full_and_figures_to_four_digits(value: float | None, text: str) -> None:
+    """A number of rows is no measurement."""
+    assert report.number(value) == text

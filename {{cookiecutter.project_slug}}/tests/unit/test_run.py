@@ -164,7 +164,8 @@ def test_a_green_gate_with_a_red_exit_code_is_red() -> None:
     assert (red["gate"], red["verdict"], red["reason"]) == ("pytest", "fail", "exit code 1: strange")
     assert run.judge({"g"}, phases, 1, "")[-1]["reason"] == "exit code 1: no output"
     phases[2] |= {"outcome": "failed", "reason": "E   cleanup failed"}
-    assert run.judge({"g"}, phases, 1, "")[0]["reason"] == "E   cleanup failed"
+    red_gate = run.judge({"g"}, phases, 1, "")
+    assert [(gate["gate"], gate["reason"]) for gate in red_gate] == [("g", "E   cleanup failed")]
     assert math.isnan(run.numbers({**case, "statistic": math.nan})["statistic"])
 
 
@@ -182,3 +183,41 @@ def test_gates_after_training_see_what_they_judge(project: Any, rows_of: Callabl
     )
     posttrain.main()
     assert project.report("posttrain")["gates"][0]["reason"] == "seen"
+
+
+def phases_of(*cases: tuple[str, float], outcome: str = "passed") -> list[dict[str, Any]]:
+    """The call of a gate's test with findings of these verdicts and statistics, against a threshold of 10."""
+    figures = {"bound": None, "threshold": 10, "rows": 1, "units": None, "detectable": None}
+    found = [
+        {"case": "", "verdict": verdict, "statistic": number, "reason": f"found {number}", **figures}
+        for verdict, number in cases
+    ]
+    return [{"test": "t", "gate": "g", "phase": "call", "outcome": outcome, "reason": "E   said", "cases": found}]
+
+
+def test_the_reason_of_a_gate_is_that_of_its_telling_finding() -> None:
+    """With how many more there are; what pytest said where no finding is red."""
+    reasons = [
+        run.gate_report("g", phases)["reason"]
+        for phases in (
+            phases_of(("pass", 1)),
+            phases_of(("pass", 1), ("pass", 9)),
+            phases_of(("pass", 1), ("fail", 11), outcome="failed"),
+            phases_of(("fail", 11), ("fail", 12), ("fail", 13), outcome="failed"),
+            phases_of(("pass", 1), outcome="failed"),
+        )
+    ]
+    assert reasons == [
+        "found 1",
+        "found 9 (the nearest of 2 findings)",
+        "found 11",
+        "found 11 (and 2 more)",
+        "E   said",
+    ]
+
+
+def test_a_run_that_was_cut_short_is_told_beside_its_gates() -> None:
+    """Exit code 1 says that tests failed, which the gates show; any other says that pytest did not get through."""
+    phases = phases_of(("fail", 11), outcome="failed")
+    assert [gate["gate"] for gate in run.judge({"g"}, phases, 1, "")] == ["g"]
+    assert [gate["gate"] for gate in run.judge({"g"}, phases, 2, "")] == ["g", "pytest"]

@@ -105,3 +105,26 @@ def test_what_a_slice_detects_is_what_is_seen_when_it_alone_is_harmed() -> None:
     assert found["place=z"].found is None
     assert judge(gain, harm=one.detectable * 1.001, half=half, more=half)["half=y"].verdict == "pass"
     assert judge(gain, harm=one.detectable * 0.999, half=half, more=half)["half=y"].verdict == "insufficient"
+
+
+def test_a_slice_that_is_alone_has_all_of_its_columns_alpha() -> None:
+    """One test is not shared with any other."""
+    one = judge(np.random.default_rng(5).normal(0, 0.3, 600), all=np.full(600, "x"))["all=x"].found
+    assert one is not None
+    assert one.detectable == pytest.approx(intervals.detectable_alone(one, 0.05))
+
+
+def test_many_slices_take_more_replicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the share of replicates can be as small as alpha is for each, up to what memory allows."""
+    monkeypatch.setattr(intervals, "DRAWS", 30 * 2100)
+    gain, place = np.random.default_rng(6).exponential(1, 600) - 1.2, np.tile(np.arange(12), 50).astype(str)
+    parts = [place == name for name in sorted(set(place))]
+    p = [intervals.p_value_below(gain[part], BLOCKS[part], 0.0, 2100) for part in parts]
+    assert [part.adjusted for part in judge(gain, place=place).values()] == stats.false_discovery_control(p).tolist()
+
+
+def test_members_are_in_order_of_their_text() -> None:
+    """Whatever the order of the rows; null is none."""
+    found = slices.members(pd.Series(["b", None, "a", "b"], dtype="object"))
+    assert list(found) == ["a", "b"]
+    assert found["b"].tolist() == [True, False, False, True]

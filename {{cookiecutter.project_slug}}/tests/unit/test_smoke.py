@@ -152,7 +152,15 @@ def test_a_category_that_was_never_seen_is_no_null(rows_of: Make, contract_of: M
 
 def test_a_tiny_batch_has_distinct_inputs(rows_of: Make, contract_of: Make) -> None:
     """Rows that differ in their key alone could not be told apart by any model."""
-    rows = pd.concat([rows_of(30).assign(id=range(i, i + 30)) for i in (0, 30)], ignore_index=True)
+    rows = rows_of(30).loc[np.repeat(np.arange(30), 2)].assign(id=range(60))
     inputs = contract_of().inputs
     found = smoke.tiny_batch(rows, contract_of())
-    assert len(found[inputs].drop_duplicates()) == len(found["id"].drop_duplicates())
+    assert len(found[inputs].drop_duplicates()) == len(found["id"].drop_duplicates()) == smoke.TINY
+
+
+def test_a_small_training_has_the_seed_of_the_project(rows_of: Make, contract_of: Make, params_of: Make) -> None:
+    """Twice the same model, or the gate would close by chance."""
+    estimator = "sklearn.ensemble.RandomForestClassifier"
+    params = params_of(train={"estimator": estimator, "arguments": {"n_estimators": 3}, "encoding": "ordinal"})
+    first, again = (smoke.learn(rows_of(200), contract_of(), params)[1] for _ in range(2))
+    assert np.array_equal(first, again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -272,8 +273,9 @@ def test_least_squares_survive_a_column_of_nulls_and_a_constant() -> None:
     """Both count for nothing; a null elsewhere counts as the mean."""
     y = np.resize([0, 1], 60)
     x = np.column_stack([y * 3.0, np.full(60, np.nan), np.full(60, 4.0)])
-    score = strength.plane(x, y, 2)
-    assert score(x) == pytest.approx(np.eye(2)[y], abs=1e-9)
+    with warnings.catch_warnings(action="error"):
+        score = strength.plane(x, y, 2)
+        assert score(x) == pytest.approx(np.eye(2)[y], abs=1e-9)
     assert score(np.array([[np.nan, np.nan, 4.0]])) == pytest.approx(np.full((1, 2), 0.5), abs=1e-9)
 
 
@@ -293,3 +295,48 @@ def test_a_class_that_a_half_lacks_has_no_chance() -> None:
     assert score(x).shape == (80, 4)
     assert (score(x)[:, [1, 3]] == 0).all()
     assert score(x).sum(axis=1) == pytest.approx(np.ones(80))
+
+
+def test_a_copy_in_many_words_is_seen(rows_of: Make, contract_of: Make) -> None:
+    """Each word has a bin of its own, however many there are."""
+    frame = rows_of(2000)
+    words = [f"{2 * (i % 100) + y:03d}" for i, y in enumerate(frame["late"])]
+    assert alone(frame.assign(place=words), contract_of(), np.arange(2000) // 100)["place"] == pytest.approx(1.0)
+
+
+def test_a_bin_of_one_row_counts_in_full() -> None:
+    """Its share is that of its row; one row in all tells nothing of other bins."""
+    code, y = np.array([0, 1, 1, 1, 1, 0, 1]), np.array([1, 1, 1, 1, 0, 1, 0])
+    assert strength.binned(code, y, np.arange(7) < 5) == 1
+    assert strength.binned(np.array([0, 0, 1]), np.array([1, 1, 0]), np.arange(3) < 1) == 0.5
+
+
+def test_least_squares_see_an_answer_at_any_scale() -> None:
+    """A tiny column beside a wide one."""
+    y = np.resize([0, 1], 60)
+    x = np.column_stack([y * 1e-6, np.random.default_rng(0).normal(0, 1e6, 60)])
+    assert strength.plane(x, y, 2)(x) == pytest.approx(np.eye(2)[y], abs=1e-6)
+
+
+def test_the_first_of_two_equal_probes_is_taken() -> None:
+    """Probes themselves have no order."""
+    x, y = np.array([[0.0], [1.0]]), np.array([0, 1])
+    one, other = (strength.Fit(lambda rows, k=k: np.column_stack([-rows, rows + k]), x, y) for k in (0, 1))
+    auc, fits = strength.together([[one], [other]])
+    assert (auc, fits[0] is one) == (1.0, True)
+
+
+def test_shuffling_takes_one_column_at_a_time_and_keeps_its_values() -> None:
+    """And shuffles in the same way at every call: what is named must not change by chance."""
+    x, seen = np.random.default_rng(0).normal(size=(50, 6)), []
+
+    def score(rows: np.ndarray) -> np.ndarray:
+        seen.append(rows)
+        return np.column_stack([-rows.sum(axis=1), rows.sum(axis=1)])
+
+    fit = strength.Fit(score, x, (np.random.default_rng(1).random(50) < 0.5).astype(int))
+    assert len({tuple(strength.telling([fit], list("abcdef"))) for _ in range(8)}) == 1
+    for column, rows in enumerate(seen[:6]):
+        moved = [k for k in range(6) if not np.array_equal(rows[:, k], x[:, k])]
+        assert moved == [column]
+        assert sorted(rows[:, column]) == sorted(x[:, column])

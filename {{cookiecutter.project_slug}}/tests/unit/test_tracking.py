@@ -24,9 +24,9 @@ ROOT = Path(tracking.__file__).parents[2]
 
 
 @pytest.fixture
-def project(tmp_path_factory, tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch):
     """A project whose weak model is champion, as version 1."""
-    return small_project.make(tmp_path_factory, tmp_path / "p", monkeypatch)
+    return small_project.make(tmp_path / "p", monkeypatch)
 
 
 def journalled(client) -> list[str]:

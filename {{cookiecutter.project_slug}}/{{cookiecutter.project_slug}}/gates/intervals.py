@@ -62,16 +62,16 @@ def units(frame: pd.DataFrame, contract: Schema, resample_by: str) -> np.ndarray
     if resample_by == "row":
         return np.arange(len(frame))
     days = DAYS.fullmatch(resample_by)
-    period = "D" if days else PERIODS.get(resample_by)
-    column = contract.time if period else contract.group if resample_by == "group" else resample_by
+    timed = days or resample_by in PERIODS
+    column = contract.time if timed else contract.group if resample_by == "group" else resample_by
     if column is None or column not in frame:
         raise InputError(f"gates.resample_by: {resample_by} needs a column that the table does not have; say row,"
                          " group, a period of the time column, days in a row (4 days), or a column's name")  # fmt: skip
     blocks = frame[column]
     if days:
         blocks = (blocks.dt.normalize() - blocks.min().normalize()).dt.days // int(days[1])
-    elif period:
-        blocks = blocks.dt.to_period(period)
+    elif timed:
+        blocks = blocks.dt.to_period(PERIODS[resample_by])
     return pd.factorize(blocks, sort=True)[0]
 
 
@@ -166,7 +166,7 @@ def p_value_below(values: np.ndarray, blocks: np.ndarray, floor: float, replicat
     """
     from scipy import stats
 
-    sums, counts = block_sums(np.asarray(values, dtype=float), np.asarray(blocks))
+    sums, counts = block_sums(values, blocks)
     size = len(sums)
     mean, error = (float(x[0]) for x in mean_and_error(sums, counts, np.ones((1, size))))
     if error == 0:

@@ -61,11 +61,11 @@ def largest(column: pd.Series, count: int) -> pd.Series:
     return text.where(text.isin(text.value_counts().index[:count])).astype("object")
 
 
-def block_of_day(count: int, unit: str | None) -> np.ndarray:
-    """The block of each of so many days in a row, (count,), in a unit of resampling or the project's own."""
+def block_of_day(count: int, unit: str) -> np.ndarray:
+    """The block of each of so many days in a row, (count,), in a unit of resampling."""
     contract = schema.load()
     days = pd.DataFrame({str(contract.time): pd.date_range("2013-07-01", periods=count)})
-    found: np.ndarray = intervals.units(days, contract, unit or config.load().gates.resample_by)
+    found: np.ndarray = intervals.units(days, contract, unit)
     return found
 
 

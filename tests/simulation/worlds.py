@@ -106,12 +106,12 @@ def correlated(share: float) -> World:
     return draw
 
 
-#: Each world, and the unit of resampling there; None: the project's own.
-WORLDS: dict[str, tuple[World, str | None]] = {
-    "independent": (correlated(0.0), None),
-    "correlation 0.3": (correlated(0.3), None),
-    "flights": (flights, None),
-    f"runs of {RUN} days": (runs, None),
+#: Each world, and the unit of resampling there.
+WORLDS: dict[str, tuple[World, str]] = {
+    "independent": (correlated(0.0), "day"),
+    "correlation 0.3": (correlated(0.3), "day"),
+    "flights": (flights, "day"),
+    f"runs of {RUN} days": (runs, "day"),
     "runs, by `4 days`": (runs, "4 days"),
     "runs, by `7 days`": (runs, "7 days"),
 }

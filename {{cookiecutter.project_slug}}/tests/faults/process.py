@@ -90,9 +90,7 @@ def commit_red(copy: Copy) -> None:
 
 def commit_red_early(copy: Copy) -> None:
     """DVC is told that red data are fine, so that the next stage may run."""
-    skip_gate(copy)
-    if copy.run("dvc repro pretrain").code == 0:
-        raise Unharmed("no gate closed before training: mend the fault")
+    red_before_training(copy)
     copy.must("dvc commit -f pretrain")
 
 

@@ -147,20 +147,25 @@ class Copy:
             raise Unharmed(f"{path.name} is as it was: mend the fault")
         write_as(path, after, before) if parquet else after.to_csv(path, index=False)
 
+    @property
+    def time(self) -> str | None:
+        """The time column, if any."""
+        return next((name for name, column in self.declared.items() if column.get("role") == "time"), None)
+
     def window(self, table: pd.DataFrame) -> pd.Series:
         """True for the rows that `ingest` takes."""
-        bounds, time = self.read()["ingest"], [n for n, c in self.declared.items() if c.get("role") == "time"]
+        bounds, time = self.read()["ingest"], self.time
         inside = pd.Series(True, index=table.index)
         if time:
-            times = pd.to_datetime(table[time[0]])
+            times = pd.to_datetime(table[time])
             inside &= times >= pd.Timestamp(bounds["start"]) if bounds["start"] else True
             inside &= times < pd.Timestamp(bounds["end"]) if bounds["end"] else True
         return inside
 
     def newest(self, table: pd.DataFrame, share: float) -> pd.Series:
         """True for the newest share of the window's rows: by time, or by position where there is no time."""
-        inside, time = self.window(table), [n for n, c in self.declared.items() if c.get("role") == "time"]
-        order = pd.to_datetime(table[time[0]]) if time else pd.Series(range(len(table)), index=table.index)
+        inside, time = self.window(table), self.time
+        order = pd.to_datetime(table[time]) if time else pd.Series(range(len(table)), index=table.index)
         return inside & (order >= order[inside].quantile(1 - share))
 
 

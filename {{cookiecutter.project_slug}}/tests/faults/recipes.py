@@ -108,7 +108,7 @@ def read_more(copy: Copy) -> None:
 
 
 def ask_service(copy: Copy) -> None:
-    """Every prediction waits half a second for something else."""
+    """Every prediction waits a quarter of a second for something else."""
     answers(copy, '[p, __import__("time").sleep(0.25)][0]')
 
 

@@ -21,7 +21,7 @@ def base(root: Path, variables: dict[str, str]) -> Copy:
     if Path(".dvc/cache").is_dir():
         shutil.copytree(".dvc/cache", root / ".dvc/cache", dirs_exist_ok=True)
     made = Copy(root, variables)
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    made.git("init", "-q")
     made.commit()
     made.must("dvc repro")
     made.commit()

@@ -1,10 +1,9 @@
 """What the gates after training share: blocks of the test set, its predictions, the model, and some of its rows."""
 
-import numpy as np
 import pytest
 
 from {{ cookiecutter.project_slug }} import record
-from {{ cookiecutter.project_slug }}.gates import intervals, metrics, verdict
+from {{ cookiecutter.project_slug }}.gates import intervals, metrics, smoke, verdict
 from {{ cookiecutter.project_slug }}.registry import artefact
 
 
@@ -29,4 +28,4 @@ def fitted():
 @pytest.fixture(scope="session")
 def cases(test, params):
     """`posttrain.cases` test rows, evenly spread."""
-    return test.iloc[np.unique(np.linspace(0, len(test) - 1, min(params.posttrain.cases, len(test))).astype(int))]
+    return test.iloc[smoke.evenly(len(test), params.posttrain.cases)]

@@ -46,7 +46,7 @@ def test_all_rows_get_the_value_in_the_columns_own_type(trial: Make) -> None:
     assert made.with_inputs(given, None).tolist() == [0.0] * 100
     assert seen[0]["size"].isna().all()
     assert (seen[0]["place"] == "b").all()
-    assert (seen[0]["open"] == False).all()  # noqa: E712
+    assert seen[0]["open"].tolist() == [False] * 100
     assert (seen[0]["when"] == pd.Timestamp("2024-02-03 04:05:06")).all()
     assert seen[0].drop(columns=list(given)).equals(before.drop(columns=list(given)))
     assert made.rows.equals(before)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import smoke
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -175,7 +177,7 @@ def probe(frame: pd.DataFrame, contract: Schema, blocks: np.ndarray, names: list
 
     Of at most `ROWS` rows; a half with one class only teaches nothing and is left out.
     """
-    picked = np.unique(np.linspace(0, len(frame) - 1, min(ROWS, len(frame))).astype(int))
+    picked = smoke.evenly(len(frame), ROWS)
     y, half = answers(frame, contract)[picked], halves(blocks[picked])
     if not names:
         return []

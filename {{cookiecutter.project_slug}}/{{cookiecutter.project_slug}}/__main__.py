@@ -13,6 +13,9 @@ from .errors import GateClosed, InputError
 
 PACKAGE = Path(__file__).resolve().parent
 ENVIRONMENT = "run `nox -s dev`, then `source .venv/bin/activate`"
+VERSION = "champion (default), challenger, previous, or a version's number"
+#: Whose threads would change the last digits of a sum, and so the bytes of what a stage writes.
+BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 STAGES = {
     "ingest": "snapshot the source's rows into data/raw.parquet",
     "validate": "hold the rows against schema.yaml, quarantine what breaks it",
@@ -36,8 +39,10 @@ def parser() -> argparse.ArgumentParser:
     promote.add_argument("--reset", metavar="REASON", help="no comparison: baselines alone decide; the reason is kept")
     commands.add_parser("rollback", help="swap champion and previous")
     lineage = commands.add_parser("lineage", help="where a version comes from")
-    lineage.add_argument("alias", nargs="?", default="champion", help="champion (default), challenger or previous")
+    lineage.add_argument("version", nargs="?", default="champion", help=VERSION)
     lineage.add_argument("--json", action="store_true", help="as JSON")
+    reproduce = commands.add_parser("reproduce", help="train a version anew from its own commit: equal (0) or not (1)")
+    reproduce.add_argument("version", nargs="?", default="champion", help=VERSION)
     return top
 
 
@@ -82,12 +87,20 @@ def rollback() -> int:
     return 0
 
 
-def lineage(alias: str, as_json: bool) -> int:
+def reproduce(name: str) -> int:
+    """Train a version anew and compare; 0 when its predictions are equal."""
+    from .registry import reproduce, tracking
+
+    with tracking.session() as client:
+        return 0 if reproduce.reproduce(client, name) else 1
+
+
+def lineage(name: str, as_json: bool) -> int:
     """Print where a version comes from."""
     from .registry import tracking, versions
 
     with tracking.session() as client:
-        facts = versions.lineage_of(client, alias)
+        facts = versions.lineage_of(client, name)
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
@@ -109,7 +122,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         return promotion.main(arguments.dry_run, arguments.reset)
     if arguments.command == "lineage":
-        return lineage(arguments.alias, arguments.json)
+        return lineage(arguments.version, arguments.json)
+    if arguments.command == "reproduce":
+        return reproduce(arguments.version)
     return {"register": register, "rollback": rollback}[arguments.command]()
 
 
@@ -118,6 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     # Threads of a training that spin while they wait: 60 s instead of 2 have been seen on a machine with other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ |= dict.fromkeys(BLAS, "1")
     try:
         return run(arguments)
     except (InputError, GateClosed) as error:

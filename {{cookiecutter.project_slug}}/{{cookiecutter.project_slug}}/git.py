@@ -12,10 +12,10 @@ from .errors import InputError
 COMMITS = 50
 
 
-def git(*arguments: str) -> str:
-    """What git prints. Raises InputError where it fails."""
+def git(*arguments: str, folder: Path | None = None) -> str:
+    """What git prints, in `folder` or here. Raises InputError where it fails."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     except OSError as error:
         raise InputError(f"git cannot be run ({error.strerror}): install it") from error
     if done.returncode:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import sys
+from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from ..gates import verdict
 from ..git import git, repository
 
 LOCK = Path("dvc.lock")
+#: Where a bundle says on what machine it was registered.
+MACHINE = Path("machine.json")
 #: What decides a model and its verdict besides data and parameters: these must be committed before registration.
 CODE = (verdict.PACKAGE.name, "tests/pretrain", "tests/posttrain", "dvc.yaml", "requirements.lock")
 
@@ -40,6 +44,32 @@ def environment() -> str:
     """SHA-256 over Python's minor version and every installed distribution with its version."""
     installed = sorted({f"{d.name}=={d.version}".lower() for d in metadata.distributions()})
     return record.value_sha256([list(sys.version_info[:2]), installed])
+
+
+def machine() -> dict[str, Any]:
+    """What may change the last digits of a number: Python, system, CPU, BLAS kernel, and each package's version."""
+    import scipy.linalg  # noqa: F401  scipy's BLAS is not NumPy's: both must be loaded to be seen
+    import threadpoolctl
+
+    kernels = {"{internal_api} {version} {architecture}".format_map(defaultdict(str, found))
+               for found in threadpoolctl.threadpool_info() if found["user_api"] == "blas"}  # fmt: skip
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu(),
+        "blas": ", ".join(sorted(kernels)),
+        "packages": {d.name.lower(): d.version for d in sorted(metadata.distributions(), key=lambda d: d.name.lower())},
+    }
+
+
+def cpu() -> str:
+    """The processor's name: Linux keeps it in a file, elsewhere Python knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def require_lock() -> None:

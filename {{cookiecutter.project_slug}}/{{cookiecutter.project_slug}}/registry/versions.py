@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KEYS = "train_keys.parquet"
 #: Seconds to wait for another command of this project.
 WAIT = 60
+#: Reports that are not about the model alone.
+NOT_OF_THE_MODEL = ("faults.json", "promotion.json", "reproduce.json")
 #: Files of a bundle that MLflow writes, or adds to later.
 NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
 
@@ -64,6 +66,18 @@ def by_alias(client: MlflowClient, alias: str) -> ModelVersion | None:
     return client.get_model_version(tracking.NAME, number) if number else None
 
 
+def by_number(client: MlflowClient, number: str) -> ModelVersion | None:
+    """The version with this number, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(tracking.NAME, number)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
 def by_digest(client: MlflowClient, digest: str) -> ModelVersion | None:
     """The version that holds this model, or None."""
     found = client.search_model_versions(f"name = '{tracking.NAME}' and tags.digest = '{digest}'")
@@ -97,7 +111,8 @@ def write_bundle(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
         shutil.copy(name, folder)
     shutil.copy(verdict.TRAINING, folder)
     shutil.copy("requirements-serve.lock", folder / "requirements.txt")
-    shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns("promotion.json"))
+    shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns(*NOT_OF_THE_MODEL))
+    record.write_json(folder / lineage.MACHINE, lineage.machine())
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(verdict.PACKAGE, folder / "code" / verdict.PACKAGE.name, ignore=ignored)
     record.write_parquet(train_keys, folder / KEYS)
@@ -204,10 +219,15 @@ def unmark(client: MlflowClient, number: str) -> None:
         client.delete_model_version_tag(tracking.NAME, number, "rolled_back")
 
 
-def lineage_of(client: MlflowClient, alias: str) -> dict[str, Any]:
-    """Version, run, and every fact that was recorded with the version `alias` points to. Raises InputError."""
-    version = by_alias(client, alias)
+def lineage_of(client: MlflowClient, name: str) -> dict[str, Any]:
+    """Version, run, and every fact that was recorded with the version that an alias or a number names.
+
+    Raises InputError when there is none.
+    """
+    version = by_number(client, name) if name.isdecimal() else by_alias(client, name)
     if version is None:
-        raise InputError(f"no version has the alias {alias}: run `promote` (or `register` for challenger)")
-    return {"model": tracking.NAME, "alias": alias, "version": str(version.version), "run_id": version.run_id,
-            **dict(sorted(version.tags.items()))}  # fmt: skip
+        what = "version" if name.isdecimal() else "version has the alias"
+        raise InputError(f"no {what} {name}: run `promote` (or `register` for challenger)")
+    named = [alias for alias, number in sorted(aliases(client).items()) if number == str(version.version)]
+    return {"model": tracking.NAME, "version": str(version.version), "aliases": ", ".join(named) or "none",
+            "run_id": version.run_id, **dict(sorted(version.tags.items()))}  # fmt: skip

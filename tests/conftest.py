@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from baking import export, settings
+from baking import ROOT, export, settings
 from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
 from running import copy_of, run, works
 
@@ -17,6 +19,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switches that rewrite tests/tree/*.txt, and the README's table of promises with its figures."""
     parser.addoption("--write-tree", action="store_true", help="rewrite tests/tree/*.txt")
     parser.addoption("--write-table", action="store_true", help="rewrite tests/simulation/result.json and its table")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was proven: each file of tests that ran, how many of its tests passed, and what it is about."""
+    ran: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            if getattr(report, "when", "") == "call" or outcome == "error":
+                name = report.nodeid.partition("::")[0]
+                ran[name] += 1
+                passed[name] += outcome == "passed"
+    terminalreporter.section("what was proven")
+    for name in sorted(ran):
+        about = (ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8"))) or "").splitlines()[0]
+        terminalreporter.write_line(f"{passed[name]:>4} of {ran[name]:<4} {Path(name).stem:<24} {about}")
 
 
 @pytest.fixture(scope="session")

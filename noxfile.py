@@ -54,7 +54,7 @@ def install(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Style, format and types of the template's own Python."""
     install(session)
-    own = ("hooks", "tests", "noxfile.py")
+    own = ("benchmarks", "hooks", "tests", "noxfile.py")
     session.run("ruff", "check", *own)
     session.run("ruff", "format", "--check", *own)
     session.run("mypy", "hooks/pre_gen_project.py", "tests")
@@ -72,6 +72,12 @@ def slow(session: nox.Session) -> None:
     """The slow tier: what is too long for every change."""
     install(session)
     session.run("pytest", "-m", "slow", *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Measure against a plain script, DVC and Cookiecutter; all of it, or the parts that are named."""
+    session.run(sys.executable, "benchmarks/run.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")

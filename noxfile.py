@@ -57,7 +57,7 @@ def lint(session: nox.Session) -> None:
     own = ("benchmarks", "hooks", "tests", "noxfile.py")
     session.run("ruff", "check", *own)
     session.run("ruff", "format", "--check", *own)
-    session.run("mypy", "hooks/pre_gen_project.py", "tests")
+    session.run("mypy", "hooks/pre_gen_project.py", "benchmarks/run.py", "tests")
 
 
 @nox.session

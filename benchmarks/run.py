@@ -84,7 +84,7 @@ class Project:
 
     def cost(self, *command: str) -> Cost:
         """The cost of a command in the project's environment."""
-        program = shutil.which(command[0], path=self.path)
+        program = shutil.which(command[0], path=self.path) or command[0]
         return cost([program, *command[1:]], self.root, PATH=self.path, OMP_WAIT_POLICY="PASSIVE")
 
     def repro(self, *targets: str) -> Cost:

@@ -1,9 +1,9 @@
 """Mutate one module of the project in the current folder, with mutmut in its environment: `mutate.py MODULE [MOST]`.
 
 Writes `mutants.json`: how many mutants were made, how many of them tried (`MOST` at most), how many of these the unit
-tests of that module's name killed, and the others as `function: old lines -> new lines`. Not mutated, and so not
-counted: code outside functions (constants, tables), decorated functions (pytest's fixtures and hook wrappers), the
-text of f-strings, and string literals with a space, which are sentences for a person.
+tests of that module's name killed, how many of those by never ending, and the others as `function: old -> new`. Not
+mutated, and so not counted: code outside functions (constants, tables), decorated functions (pytest's fixtures and hook
+wrappers), the text of f-strings, and string literals with a space, which are sentences for a person.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def main() -> None:
     codes = json.loads(Path("mutants", f"{module}.meta").read_text(encoding="utf-8"))["exit_code_by_key"]
     tried = draw(codes, most)
     alive = sorted(change(name, module) for name in tried if status_by_exit_code[codes[name]] not in KILLED)
-    report = {"made": len(codes), "tried": len(tried), "killed": len(tried) - len(alive), "alive": alive}
+    endless = sum(status_by_exit_code[codes[name]] == "timeout" for name in tried)
+    report = {"made": len(codes), "tried": len(tried), "killed": len(tried) - len(alive), "endless": endless,
+              "alive": alive}  # fmt: skip
     Path("mutants.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

@@ -25,7 +25,10 @@ def test_every_slice_is_served(gate, predictions, contract, params, blocks):
         blocked = part.verdict == "fail" or (part.verdict == "insufficient" and part.column in required)
         value = part.found.value if part.found else float("nan")
         reason = f"{part.name}: gain {value:.4g}, {part.verdict}"
-        reason += "; look at its rows, or widen the test set" if blocked else ""
+        if blocked:
+            reason += "; look at its rows, or widen the test set"
+        elif part.verdict == "insufficient":
+            reason += ": too few rows to tell, and not required"
         gate.judge(not blocked, case=part.name, statistic=value, bound=part.found.high if part.found else None,
                    threshold=floor, rows=part.rows, units=part.found.units if part.found else 1,
                    detectable=part.found.detectable if part.found else None, reason=reason,

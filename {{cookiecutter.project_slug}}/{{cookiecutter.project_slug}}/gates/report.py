@@ -75,11 +75,11 @@ def intervals_of(gate: Gate) -> list[str]:
     """The findings of a gate that state an interval, as a section of their own."""
     cases = [case for case in gate.get("cases", []) if case.get("interval")]
     rows = [
-        [case["case"], case["verdict"], number(case["statistic"]), " to ".join(map(number, case["interval"])),
+        [case["case"], number(case["statistic"]), " to ".join(map(number, case["interval"])),
          number(case["detectable"]), number(case["rows"]), number(case["units"]), case["reason"]]
         for case in cases
     ]  # fmt: skip
-    head = ["case", "verdict", "value", "interval", "detectable", "rows", "units", "finding"]
+    head = ["case", "value", "interval", "detectable", "rows", "units", "finding"]
     return ["", f"## {gate['gate'].capitalize()}", "", *table(head, rows)] if rows else []
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .. import config, record, schema
+from .. import config, record, schema, workspace
 from . import verdict
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gate(name): this test is the gate that params.yaml declares by that name")
     config.stash[RESULTS] = []
     config.stash[COLLECTED] = []
+
+
+def pytest_sessionstart() -> None:
+    """Gates end with the stage that runs them, however it ends."""
+    workspace.end_with_parent()
 
 
 def gate_name(item: pytest.Item) -> str | None:

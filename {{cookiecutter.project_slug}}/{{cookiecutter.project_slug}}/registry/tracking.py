@@ -167,16 +167,21 @@ def training_id(params: config.Params, training: dict[str, Any]) -> str:
 
 
 def training_run(found: MlflowClient, params: config.Params, training: dict[str, Any]) -> str:
-    """The id of the finished run of this training, logged now if there is none."""
+    """The id of the finished run of this training, logged now if there is none.
+
+    A run that a kill left unfinished is completed, so that there is one for each training; what it says stays.
+    """
     experiment, identity = experiment_id(found), training_id(params, training)
-    query = f"tags.training = '{identity}' and attributes.status = 'FINISHED'"
-    runs = found.search_runs([experiment], filter_string=query, max_results=1)
-    if runs:
-        return str(runs[0].info.run_id)
-    run = found.create_run(experiment, tags={"training": identity, "digest": training["digest"]})
+    runs = found.search_runs([experiment], filter_string=f"tags.training = '{identity}'")
+    by_status = {run.info.status: run for run in runs}
+    if "FINISHED" in by_status:
+        return str(by_status["FINISHED"].info.run_id)
+    tags = {"training": identity, "digest": training["digest"]}
+    run = by_status.get("RUNNING") or found.create_run(experiment, tags=tags)
     run_id = str(run.info.run_id)
     for key, value in flat(params.model_dump(mode="json", by_alias=True)).items():
-        found.log_param(run_id, key, value[:500])
+        if key not in run.data.params:  # MLflow refuses another value, and gates may have changed since
+            found.log_param(run_id, key, value[:500])
     for name, metric in training["inner_folds"].get("metrics", {}).items():
         found.log_metric(run_id, f"inner_{name}", metric["value"])
     found.set_terminated(run_id)

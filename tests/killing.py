@@ -29,7 +29,7 @@ ELSEWHERE = ("--", ".", ":!.venv")
 ORPHAN = 2
 
 
-def until(holds: Callable[[], object], seconds: float = 120) -> bool:
+def until(holds: Callable[[], object], seconds: float = 60) -> bool:
     """Whether something holds before time is up."""
     end = time.monotonic() + seconds
     while not holds():
@@ -92,7 +92,7 @@ class Small:
         return {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
     def reset(self, stage: str) -> None:
-        """Make it as the undisturbed run left it, without what one stage wrote and DVC knows of it, nor MLflow's runs."""
+        """Make it as the undisturbed run left it, without one stage's outputs, DVC's copies of them, or MLflow's runs."""
         works(run(self.root, "git", "checkout", "-q", "."))
         for name in (*KEPT, RUNS):
             shutil.rmtree(self.root / name, ignore_errors=True)

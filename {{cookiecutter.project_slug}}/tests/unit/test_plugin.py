@@ -78,6 +78,14 @@ def test_the_plugin_asks_for_the_stage_and_the_place_of_the_results() -> None:
             parser.parse(missing)
 
 
+def test_gates_end_with_their_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start of pytest's session."""
+    started: list[str] = []
+    monkeypatch.setattr(plugin.workspace, "end_with_parent", lambda: started.append("watch"))
+    plugin.pytest_sessionstart()
+    assert started == ["watch"]
+
+
 def test_a_test_that_was_found_and_did_not_run_is_written_down(tmp_path: Path) -> None:
     """With its gate, beside the phases of those that ran; figures to six digits."""
     lines: list[tuple[str, str]] = []

@@ -156,7 +156,7 @@ def test_a_model_without_standing_evidence_is_refused_and_not_registered(project
 
 @pytest.mark.parametrize("name", ["model.skops", "train_keys.parquet", f"code/{tracking.NAME}/model.py"])
 def test_a_champion_whose_files_were_changed_is_not_believed(project, name):
-    stored = next(Path(".mlflow/artifacts").glob("*/artifacts/model")) / name
+    stored = next(Path(".mlflow/artifacts").glob("*/artifacts/model_*")) / name
     stored.write_bytes(stored.read_bytes() + b"\n")
     project.repro(GOOD)
     code, report = project.promote()

@@ -75,7 +75,7 @@ def test_a_missing_lock_file_is_named(project):
 def test_lost_model_files_are_named(project):
     client = tracking.client()
     version = versions.by_alias(client, "champion")
-    next(Path(".mlflow/artifacts").glob("*/artifacts/model/model.skops")).unlink()
+    next(Path(".mlflow/artifacts").glob("*/artifacts/model_*/model.skops")).unlink()
     with pytest.raises(InputError, match="has no model file in the store"), versions.bundle(client, version):
         pass
 
@@ -120,6 +120,23 @@ def three(project):
     versions.crown(client, "2", "1")
     assert project.aliases() == {"challenger": "1", "champion": "2", "previous": "1"}
     return client
+
+
+def test_what_a_killed_registration_sent_is_no_part_of_the_next(project):
+    """A module that was there then and is deleted since would make the bundle another one."""
+    client = tracking.client()
+    more = Path(tracking.NAME, "more.py")
+    more.write_text("")
+    project.commit()
+    project.repro(small_project.GOOD)
+    with pytest.raises(Killed):
+        versions.register(Dying(client, 2), config.load())
+    more.unlink()
+    project.commit()
+    project.lock()
+    version = versions.register(client, config.load())
+    with versions.bundle(client, version) as folder:
+        assert not (folder / "code" / more).exists()
 
 
 def test_a_kill_at_any_step_of_a_promotion_loses_no_champion(project, three):

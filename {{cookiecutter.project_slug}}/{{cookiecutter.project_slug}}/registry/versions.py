@@ -152,14 +152,15 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
         except OSError as error:
             raise InputError(f"cannot bundle {error.filename}: {error.strerror}; restore it with git") from error
         facts["bundle_sha256"] = content(Path(folder))
+        place = f"model_{facts['bundle_sha256'][:12]}"  # where no other bundle, half sent before a kill, can lie
         try:
-            client.log_artifacts(run_id, folder, "model")
+            client.log_artifacts(run_id, folder, place)
         except Exception as error:  # each artefact store raises its own kind
             raise tracking.unreachable(error) from error
     with contextlib.suppress(MlflowException):  # it is there already
         client.create_registered_model(tracking.NAME)
     return client.create_model_version(
-        tracking.NAME, source=f"runs:/{run_id}/model", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
+        tracking.NAME, source=f"runs:/{run_id}/{place}", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
     )
 
 
@@ -174,7 +175,8 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
     """The version's files, digest checked, in a folder that lives as long as the context."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = Path(client.download_artifacts(str(version.run_id), "model", folder))
+            place = str(version.source).rpartition("/")[2]
+            path = Path(client.download_artifacts(str(version.run_id), place, folder))
         except Exception as error:  # each artefact store raises its own kind
             raise tracking.unreachable(error) from error
         if not (path / "model.skops").is_file():

@@ -35,7 +35,7 @@ def until(holds: Callable[[], object], seconds: float = 60) -> bool:
     while not holds():
         if time.monotonic() > end:
             return False
-        time.sleep(0.02)
+        time.sleep(0.05)
     return True
 
 
@@ -91,13 +91,16 @@ class Small:
         files.pop("reports/promotion.json", None)
         return {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
-    def reset(self, stage: str) -> None:
-        """Make it as the undisturbed run left it, without one stage's outputs, DVC's copies of them, or MLflow's runs."""
+    def reset(self, stage: str | None) -> None:
+        """Make it as the undisturbed run left it, without MLflow's runs and what DVC and the folder have of a stage."""
+        self.undo()
         works(run(self.root, "git", "checkout", "-q", "."))
         for name in (*KEPT, RUNS):
             shutil.rmtree(self.root / name, ignore_errors=True)
         for name in KEPT:
             shutil.copytree(self.kept / name, self.root / name)
+        if stage is None:
+            return
         path = self.root / "dvc.lock"
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         for out in tree["stages"][stage]["outs"]:
@@ -105,6 +108,18 @@ class Small:
             shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
             out["md5"] = "0" * 32
         path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+    def extend(self, more: dict[str, str]) -> None:
+        """Append to files of the project's code, by name."""
+        for name, text in more.items():
+            with (self.root / name).open("a", encoding="utf-8") as file:
+                file.write(text)
+
+    def undo(self) -> None:
+        """Take such changes back, and what came of them."""
+        works(run(self.root, "git", "checkout", "-q", "--", SLUG, "tests"))
+        for name in ("there", "go"):
+            (self.root / name).unlink(missing_ok=True)
 
     def repro(self) -> bool:
         """Run `dvc repro` to its end. True when DVC had left half of dvc.lock, and the runbook's way out was needed."""

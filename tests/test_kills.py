@@ -31,11 +31,14 @@ for alias in ("previous", "champion"):
 """
 #: Makes a program say that it is there, and wait until it may go on.
 HELD = """
-import os, pathlib, time
-pathlib.Path("there").touch()
-while "HELD" in os.environ and not pathlib.Path("go").exists():
-    time.sleep(0.05)
+def hold():
+    import os, pathlib, time
+    pathlib.Path("there").touch()
+    while "HELD" in os.environ and not pathlib.Path("go").exists():
+        time.sleep(0.05)
 """
+STAGES_HOLD = {f"{SLUG}/workspace.py": HELD + "clear = hold"}
+GATES_HOLD = {"tests/pretrain/test_row_accounting.py": HELD + "hold()"}
 
 
 @pytest.fixture(scope="module")
@@ -74,29 +77,27 @@ def test_after_a_kill_the_next_run_ends_as_if_there_had_been_none(small: Small, 
     assert seen["torn"] <= max(1, 0.2 * kills)
 
 
-def test_a_killed_dvc_takes_its_stage_with_it(small: Small) -> None:
-    """And a stage the tests of its gates; what is run next does not meet them."""
-    for name, kind in ((f"{SLUG}/stages/train.py", "dvc"), ("tests/pretrain/test_row_accounting.py", "stage")):
-        path = small.root / name
-        small.reset("train")
-        path.write_text(path.read_text(encoding="utf-8") + HELD, encoding="utf-8")
-        dvc = start(small.root, "dvc", "repro", HELD="yes")
-        assert until((small.root / "there").exists), said(dvc)
-        (small.root / "there").unlink()
-        assert len(small.at_work()) == (1 if kind == "dvc" else 2)
-        os.kill(dvc.pid if kind == "dvc" else small.at_work(f" -m {SLUG} ")[0], signal.SIGKILL)
-        assert until(lambda: not small.at_work(), ORPHAN)
-        dvc.wait()
-        works(run(small.root, "git", "checkout", "-q", "--", name))
-        assert not small.repro()
-        small.must_be_as_it_was(trainings=1)
+@pytest.mark.parametrize(
+    ("more", "stage", "killed"), [(STAGES_HOLD, "train", "dvc"), (GATES_HOLD, "pretrain", "stage")]
+)
+def test_what_was_started_ends_with_who_started_it(small: Small, more: dict[str, str], stage: str, killed: str) -> None:
+    """A stage with its dvc, a gate's tests with their stage; the next run does not meet them."""
+    small.reset(stage)
+    small.extend(more)
+    dvc = start(small.root, "dvc", "repro", HELD="yes")
+    assert until((small.root / "there").exists), said(dvc)
+    assert len(small.at_work()) == (1 if killed == "dvc" else 2)
+    os.kill(dvc.pid if killed == "dvc" else small.at_work(f" -m {SLUG} ")[0], signal.SIGKILL)
+    assert until(lambda: not small.at_work(), ORPHAN)
+    dvc.wait()
+    small.undo()
+    assert not small.repro()
+    small.must_be_as_it_was(trainings=stage == "train")
 
 
 def test_a_stage_waits_for_one_that_was_started_by_hand(small: Small) -> None:
     """It says whom it waits for, and both end right."""
-    assert not small.repro()
-    path = small.root / SLUG / "stages/train.py"
-    path.write_text(path.read_text(encoding="utf-8") + HELD, encoding="utf-8")
+    small.extend(STAGES_HOLD)
     by_hand = start(small.root, "python", "-m", SLUG, "train", HELD="yes")
     assert until((small.root / "there").exists), said(by_hand)
     dvc = start(small.root, "dvc", "repro")
@@ -105,10 +106,7 @@ def test_a_stage_waits_for_one_that_was_started_by_hand(small: Small) -> None:
     (small.root / "go").touch()
     assert (by_hand.wait(), dvc.wait()) == (0, 0), said(by_hand) + said(dvc)
     assert said(by_hand) == ""
-    for name in ("go", "there"):
-        (small.root / name).unlink()
-    works(run(small.root, "git", "checkout", "-q", SLUG))
-    assert not small.repro()
+    small.undo()
     small.must_be_as_it_was(trainings=1)
 
 
@@ -125,7 +123,7 @@ def test_of_two_runs_at_once_one_says_that_the_other_is_there(small: Small) -> N
 
 def test_three_first_commands_at_once_make_one_store_and_one_champion(small: Small) -> None:
     """On a store that is not there yet; whoever reads before a champion is made says so in one line."""
-    assert not small.repro()
+    small.reset(None)
     shutil.rmtree(small.root / STORE)
     words = (["promote"], ["promote"], ["register"], ["lineage"])
     begun = [start(small.root, "python", "-m", SLUG, *word) for word in words]
@@ -143,7 +141,7 @@ def test_three_first_commands_at_once_make_one_store_and_one_champion(small: Sma
 @pytest.mark.slow
 def test_two_clones_that_share_a_server_have_one_champion(small: Small, tmp_path: Path) -> None:
     """Two folders have two locks: who comes second finds a champion that it was not compared with, and says so."""
-    assert not small.repro()
+    small.reset(None)
     clone = copy_of(small.root, tmp_path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -177,7 +175,7 @@ def answers(address: str) -> bool:
 @pytest.mark.parametrize("kills", [3, *KILLS[1:]])
 def test_a_killed_promotion_leaves_the_old_champion_or_the_new(small: Small, kills: int) -> None:
     """And the one before it where a rollback finds it; promoting again ends as if there had been no kill."""
-    assert not small.repro()
+    small.reset(None)
     works(run(small.root, "python", "-c", TWO_VERSIONS))
     store = small.kept / "two"
     shutil.rmtree(store, ignore_errors=True)

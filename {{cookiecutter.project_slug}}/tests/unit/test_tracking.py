@@ -73,6 +73,15 @@ def test_a_run_that_a_kill_left_unfinished_is_completed(project, logged):
     assert tracking.training_run(client, params, training) == left
 
 
+def test_more_parameters_than_mlflow_takes_at_once_are_all_logged(project, monkeypatch):
+    client, params, training = tracking.client(), config.load(), record.read_json(verdict.TRAINING)
+    [finished] = journalled(client)
+    whole = client.get_run(finished).data.params
+    client.delete_run(finished)
+    monkeypatch.setattr(tracking, "BATCH", len(whole) - 1)
+    assert client.get_run(tracking.training_run(client, params, training)).data.params == whole
+
+
 def test_a_finished_run_goes_before_an_unfinished_one(project):
     client, params, training = tracking.client(), config.load(), record.read_json(verdict.TRAINING)
     [finished] = journalled(client)

@@ -159,10 +159,11 @@ class Small:
                     found.append(number)
         return found
 
-    def kill(self, kind: str, dice: random.Random) -> tuple[bool, bool]:
+    def kill(self, kind: str, dice: random.Random) -> dict[str, bool]:
         """Start `dvc repro` and kill dvc, its stage, or both, most often while the stage is there.
 
-        Whether there was something to kill, and whether a stage was at work just then; all of it is gone afterwards.
+        Whether there was something to kill, whether a stage was at work just then, and whether what was left ended
+        late, as it does when it was killed before it began to watch.
         """
         dvc = start(self.root, "dvc", "repro")
         seconds = self.seconds * dice.random()
@@ -177,8 +178,9 @@ class Small:
             for number in {"group": [], "stage": stages, "dvc": [dvc.pid]}[kind]:
                 os.kill(number, signal.SIGKILL)
         dvc.wait()
-        assert until(lambda: not self.at_work(), ORPHAN), "a stage outlived its dvc"
-        return alive and (kind != "stage" or bool(stages)), bool(stages)
+        late = not until(lambda: not self.at_work(), ORPHAN)
+        assert until(lambda: not self.at_work())
+        return {"hits": alive and (kind != "stage" or bool(stages)), "at_work": bool(stages), "late": late}
 
 
 def rows(database: Path, query: str) -> list[tuple[Any, ...]]:

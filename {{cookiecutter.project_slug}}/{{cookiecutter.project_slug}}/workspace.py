@@ -26,12 +26,11 @@ OUTPUTS = ("data", "model", "reports")
 PERIOD = 0.2
 
 
-def end_with_parent() -> None:
-    """From now on end this process at once when the one that started it is gone. No effect on Windows."""
-    parent = os.getppid()
+def end_with(process: int) -> None:
+    """From now on end this process at once when that one is gone, as it may be already."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while alive(process):
             time.sleep(PERIOD)
         os._exit(1)
 
@@ -41,7 +40,17 @@ def end_with_parent() -> None:
 def end_with_dvc() -> None:
     """End with the parent when that is DVC; a stage run by hand may outlive its shell."""
     if "DVC_ROOT" in os.environ:
-        end_with_parent()
+        end_with(os.getppid())
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that ended and waits to be collected does not."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextlib.contextmanager
@@ -80,10 +89,8 @@ def holder() -> str:
 
 def clear() -> None:
     """Remove the temporary files of killed stages, which DVC and git would take for outputs."""
-    import psutil
-
     for folder in OUTPUTS:
         for path in Path(folder).rglob(".*.partial"):
             writer = path.name.split(".")[-2]
-            if not (writer.isdigit() and psutil.pid_exists(int(writer))):  # `promote` may be writing its report
+            if not (writer.isdigit() and alive(int(writer))):  # `promote` may be writing its report
                 path.unlink(missing_ok=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from {{ cookiecutter.project_slug }}.gates import plugin
+from {{ cookiecutter.project_slug }}.gates import plugin, run
 
 
 def test_a_gate_passes_only_when_all_it_judged_passed() -> None:
@@ -79,11 +80,14 @@ def test_the_plugin_asks_for_the_stage_and_the_place_of_the_results() -> None:
 
 
 def test_gates_end_with_their_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the start of pytest's session."""
-    started: list[str] = []
-    monkeypatch.setattr(plugin.workspace, "end_with_parent", lambda: started.append("watch"))
+    """With the process that is named, which may be gone already; by hand, with the shell."""
+    watched: list[int] = []
+    monkeypatch.setattr(plugin.workspace, "end_with", watched.append)
+    monkeypatch.setenv(run.OWNER, "7")
     plugin.pytest_sessionstart()
-    assert started == ["watch"]
+    monkeypatch.delenv(run.OWNER)
+    plugin.pytest_sessionstart()
+    assert watched == [7, os.getppid()]
 
 
 def test_a_test_that_was_found_and_did_not_run_is_written_down(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ WRITTEN = ("data", "model", "reports", "dvc.lock")
 RUNS, STORE = ".dvc/cache/runs", ".mlflow"
 KEPT = ("data", "model", STORE)
 EMPTY_STORE = f"from {SLUG}.registry import tracking; tracking.experiment_id(tracking.client())"
+#: What DVC writes in place, so that a kill may leave half of it.
+TORN = ("dvc.lock", ".dvc/tmp/rwlock")
 #: All but the environment, which here is a link, and so nothing that .gitignore knows.
 ELSEWHERE = ("--", ".", ":!.venv")
 #: Seconds in which an orphan must end.
@@ -122,14 +124,14 @@ class Small:
             (self.root / name).unlink(missing_ok=True)
 
     def repro(self) -> bool:
-        """Run `dvc repro` to its end. True when DVC had left half of dvc.lock, and the runbook's way out was needed."""
+        """Run `dvc repro` to its end. True when DVC had left half a file, and the runbook's way was taken."""
         done = run(self.root, "dvc", "repro")
-        torn = done.returncode != 0 and "dvc.lock" in done.stderr
-        if torn:
-            (self.root / "dvc.lock").unlink()
+        named = [name for name in TORN if done.returncode and name in done.stderr]
+        for name in named:
+            (self.root / name).unlink()
             done = run(self.root, "dvc", "repro")
         works(done)
-        return torn
+        return bool(named)
 
     def must_be_as_it_was(self, trainings: int) -> None:
         """Assert that the files are those of the undisturbed run and no more, and so many runs in MLflow, all ended."""

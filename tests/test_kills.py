@@ -74,7 +74,8 @@ def test_after_a_kill_the_next_run_ends_as_if_there_had_been_none(small: Small, 
     print(f"{kind}: {kills} kills, of which {dict(seen)}")
     assert seen["hits"] >= 0.4 * kills
     assert seen["at_work"] >= 0.2 * kills
-    assert max(seen["torn"], seen["late"]) <= 0.2 * kills
+    assert seen["torn"] <= 0.6 * kills  # one in twelve, when seen
+    assert seen["late"] <= 0.2 * kills
 
 
 @pytest.mark.parametrize(

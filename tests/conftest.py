@@ -13,6 +13,7 @@ from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
 from running import copy_of, run, works
 
 Bake = Callable[..., Path]
+pytest.register_assert_rewrite("killing")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 from baking import environment
 
 SLUG = "flight_delays"
+SAID: dict[int, Path] = {}
 
 
 def copy_of(project: Path, folder: Path, *left_out: str) -> Path:
@@ -32,12 +34,32 @@ def uv_cache() -> str:
     return found.stdout.strip()
 
 
+def inside(project: Path, **variables: str) -> dict[str, str]:
+    """Return the project's environment, as a stranger to this machine has it."""
+    found = environment(project.parent) | {"UV_CACHE_DIR": uv_cache()} | variables
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    found["PATH"] = os.pathsep.join([str(project / ".venv" / "bin"), found["PATH"]])
+    return found
+
+
 def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command inside the project's environment, in the project's folder, as a stranger to this machine."""
-    inside = environment(project.parent) | {"UV_CACHE_DIR": uv_cache()} | variables
-    inside.pop("PYTHONDONTWRITEBYTECODE", None)
-    inside["PATH"] = os.pathsep.join([str(project / ".venv" / "bin"), inside["PATH"]])
-    return subprocess.run(command, cwd=project, env=inside, check=False, capture_output=True, encoding="utf-8")
+    """Run a command inside the project's environment, in the project's folder."""
+    variables = inside(project, **variables)
+    return subprocess.run(command, cwd=project, env=variables, check=False, capture_output=True, encoding="utf-8")
+
+
+def start(project: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
+    """Start a command as `run` does, in a process group of its own, writing to a file that `said` reads."""
+    with tempfile.NamedTemporaryFile("w+", dir=project.parent, prefix="said-", delete=False) as said:
+        process = subprocess.Popen(command, cwd=project, env=inside(project, **variables), encoding="utf-8",
+                                   stdout=said, stderr=said, start_new_session=True)  # fmt: skip
+    SAID[process.pid] = Path(said.name)
+    return process
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Return what a started process, and whatever it started, has written so far."""
+    return SAID[process.pid].read_text(encoding="utf-8")
 
 
 def command(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from . import workspace
 from .errors import GateClosed, InputError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -54,15 +55,16 @@ def require_place() -> None:
 
 
 def stage(name: str) -> int:
-    """Run a stage; whatever its gates found is then in `reports/gates.md`."""
+    """Run a stage, alone in this folder; whatever its gates found is then in `reports/gates.md`."""
     from .gates import report
 
-    try:
-        importlib.import_module(f".stages.{name}", __package__).main()
-    except GateClosed:
+    with workspace.exclusive(name):
+        try:
+            importlib.import_module(f".stages.{name}", __package__).main()
+        except GateClosed:
+            report.write(name)
+            raise
         report.write(name)
-        raise
-    report.write(name)
     return 0
 
 
@@ -112,6 +114,8 @@ def lineage(name: str, as_json: bool) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one command; its exit code."""
     require_place()
+    if arguments.command in STAGES:
+        workspace.end_with_dvc()
     from .registry.lineage import require_repository
 
     require_repository()

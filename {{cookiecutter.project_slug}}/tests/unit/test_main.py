@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from {{ cookiecutter.project_slug }} import __main__ as command
-from {{ cookiecutter.project_slug }} import record
+from {{ cookiecutter.project_slug }} import record, workspace
 from {{ cookiecutter.project_slug }}.errors import GateClosed
 from {{ cookiecutter.project_slug }}.registry import tracking
 from {{ cookiecutter.project_slug }}.stages import split
@@ -54,6 +54,15 @@ def test_a_stage_runs_and_a_missing_input_is_one_line(project, capsys):
     Path("data/train.parquet").unlink()
     assert command.main(["evaluate"]) == 1
     assert capsys.readouterr().err == "evaluate: data/train.parquet is missing: run `dvc repro`\n"
+
+
+def test_a_stage_ends_with_dvc_and_has_the_folder_to_itself(project, monkeypatch):
+    held = []
+    monkeypatch.setattr(workspace, "end_with_dvc", lambda: held.append("watched"))
+    monkeypatch.setattr(split, "main", lambda: held.append(workspace.holder()))
+    assert command.main(["split"]) == 0
+    assert command.main(["rollback"]) == 1  # no stage
+    assert held == ["watched", f"split (process {os.getpid()})"]
 
 
 def test_a_red_gate_is_on_the_page_that_a_person_reads(project, monkeypatch, capsys):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from {{ cookiecutter.project_slug }}.gates import plugin
+from {{ cookiecutter.project_slug }}.gates import plugin, run
 
 
 def test_a_gate_passes_only_when_all_it_judged_passed() -> None:
@@ -76,6 +77,17 @@ def test_the_plugin_asks_for_the_stage_and_the_place_of_the_results() -> None:
     for missing in (["--gate-stage", "pretrain"], ["--gate-results", "x"], ["--gate-stage=no", "--gate-results=x"]):
         with pytest.raises(pytest.UsageError, match="gate-"):
             parser.parse(missing)
+
+
+def test_gates_end_with_their_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the process that is named, which may be gone already; by hand, with the shell."""
+    watched: list[int] = []
+    monkeypatch.setattr(plugin.workspace, "end_with", watched.append)
+    monkeypatch.setenv(run.OWNER, "7")
+    plugin.pytest_sessionstart()
+    monkeypatch.delenv(run.OWNER)
+    plugin.pytest_sessionstart()
+    assert watched == [7, os.getppid()]
 
 
 def test_a_test_that_was_found_and_did_not_run_is_written_down(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_model_without_standing_evidence_is_refused_and_not_registered(project
 
 @pytest.mark.parametrize("name", ["model.skops", "train_keys.parquet", f"code/{tracking.NAME}/model.py"])
 def test_a_champion_whose_files_were_changed_is_not_believed(project, name):
-    stored = next(Path(".mlflow/artifacts").glob("*/artifacts/model")) / name
+    stored = next(Path(".mlflow/artifacts").glob("*/artifacts/model_*")) / name
     stored.write_bytes(stored.read_bytes() + b"\n")
     project.repro(GOOD)
     code, report = project.promote()
@@ -256,6 +256,42 @@ def test_a_version_that_was_rolled_back_is_not_promoted_again_unless_told_why(pr
     assert project.promote(reset="it was the sensor after all")[0] == 0
     assert project.aliases()["champion"] == "2"
     assert "rolled_back" not in client.get_model_version(tracking.NAME, "2").tags
+
+
+def test_a_promotion_that_was_killed_between_the_aliases_is_completed_by_the_next(project, monkeypatch):
+    project.repro(GOOD)
+    calls = []
+
+    def settle(client: Any) -> dict[str, str]:
+        calls.append("settle")
+        if len(calls) == 2:  # the first one looks for what an earlier kill left
+            raise KeyboardInterrupt
+        return versions.aliases(client)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(versions, "settle", settle)
+        with pytest.raises(KeyboardInterrupt):
+            project.promote()
+    assert project.aliases() == {"challenger": "2", "champion": "2"}
+    code, report = project.promote()
+    assert (code, report["decision"]) == (0, "unchanged")
+    assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
+
+
+def test_a_champion_that_moved_during_the_comparison_is_a_refusal(project, monkeypatch):
+    project.repro(GOOD)
+    judge = promotion.judge
+
+    def slow(client: Any, *rest: Any) -> dict[str, Any]:
+        client.create_model_version(tracking.NAME, source="elsewhere")
+        client.set_registered_model_alias(tracking.NAME, "champion", "3")
+        return judge(client, *rest)
+
+    monkeypatch.setattr(promotion, "judge", slow)
+    code, report = project.promote()
+    assert (code, report["decision"], report["gates"]) == (3, "refused", [])
+    assert report["reason"] == "the champion is version 3 by now, no longer version 1: run the command again"
+    assert project.aliases() == {"challenger": "2", "champion": "3"}
 
 
 def test_a_store_that_does_not_answer_decides_nothing(project, monkeypatch):

@@ -54,6 +54,41 @@ def test_an_unfinished_journal_entry_is_not_taken_for_a_training(project):
     assert tracking.training_run(client, params, training) != run.info.run_id
 
 
+@pytest.mark.parametrize("logged", [0, 1, 9])
+def test_a_run_that_a_kill_left_unfinished_is_completed(project, logged):
+    """However far it came, and although a threshold that no training reads has changed since."""
+    client, params, training = tracking.client(), config.load(), record.read_json(verdict.TRAINING)
+    [finished] = journalled(client)
+    whole = client.get_run(finished).data
+    client.delete_run(finished)
+    tags = {"training": tracking.training_id(params, training), "digest": training["digest"]}
+    left = client.create_run(tracking.experiment_id(client), tags=tags).info.run_id
+    for key in sorted(whole.params, key=lambda key: key != "evaluate.replicates")[:logged]:
+        client.log_param(left, key, "199" if key == "evaluate.replicates" else whole.params[key])
+    assert tracking.training_run(client, params, training) == left
+    assert journalled(client) == [left]
+    run = client.get_run(left)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", pytest.approx(whole.metrics, rel=1e-5))
+    assert run.data.params == whole.params | ({"evaluate.replicates": "199"} if logged else {})
+    assert tracking.training_run(client, params, training) == left
+
+
+def test_more_parameters_than_mlflow_takes_at_once_are_all_logged(project, monkeypatch):
+    client, params, training = tracking.client(), config.load(), record.read_json(verdict.TRAINING)
+    [finished] = journalled(client)
+    whole = client.get_run(finished).data.params
+    client.delete_run(finished)
+    monkeypatch.setattr(tracking, "BATCH", len(whole) - 1)
+    assert client.get_run(tracking.training_run(client, params, training)).data.params == whole
+
+
+def test_a_finished_run_goes_before_an_unfinished_one(project):
+    client, params, training = tracking.client(), config.load(), record.read_json(verdict.TRAINING)
+    [finished] = journalled(client)
+    client.create_run(tracking.experiment_id(client), tags={"training": tracking.training_id(params, training)})
+    assert tracking.training_run(client, params, training) == finished
+
+
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://nobody@127.0.0.1:9/none"])
 def test_an_unreachable_store_costs_a_training_one_line(project, monkeypatch, capsys, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

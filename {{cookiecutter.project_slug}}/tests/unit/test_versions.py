@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -73,7 +75,7 @@ def test_a_missing_lock_file_is_named(project):
 def test_lost_model_files_are_named(project):
     client = tracking.client()
     version = versions.by_alias(client, "champion")
-    next(Path(".mlflow/artifacts").glob("*/artifacts/model/model.skops")).unlink()
+    next(Path(".mlflow/artifacts").glob("*/artifacts/model_*/model.skops")).unlink()
     with pytest.raises(InputError, match="has no model file in the store"), versions.bundle(client, version):
         pass
 
@@ -89,6 +91,99 @@ def test_rollback_swaps_and_says_when_it_cannot(project):
     assert project.promote()[0] == 0
     assert versions.rollback(client) == ("1", "2")
     assert versions.rollback(client) == ("2", "1")
+
+
+class Killed(BaseException):
+    """What no handler catches."""
+
+
+class Dying:
+    """A client whose process is killed right before the n-th change, from 0, that it asks the store for."""
+
+    def __init__(self, client: Any, n: int) -> None:
+        self.client, self.left = client, n
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("set_", "delete_", "create_", "log_")):
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+        return getattr(self.client, name)
+
+
+@pytest.fixture
+def three(project):
+    """A client of a store with three versions: the second is champion, the first the one before."""
+    client = tracking.client()
+    for number in ("2", "3"):
+        client.create_model_version(tracking.NAME, source="nowhere", tags={"digest": number})
+    versions.crown(client, "2", "1")
+    assert project.aliases() == {"challenger": "1", "champion": "2", "previous": "1"}
+    return client
+
+
+def test_what_a_killed_registration_sent_is_no_part_of_the_next(project):
+    """A module that was there then and is deleted since would make the bundle another one."""
+    client = tracking.client()
+    more = Path(tracking.NAME, "more.py")
+    more.write_text("")
+    project.commit()
+    project.repro(small_project.GOOD)
+    with pytest.raises(Killed):
+        versions.register(Dying(client, 2), config.load())
+    more.unlink()
+    project.commit()
+    project.lock()
+    version = versions.register(client, config.load())
+    with versions.bundle(client, version) as folder:
+        assert not (folder / "code" / more).exists()
+
+
+def test_a_kill_at_any_step_of_a_promotion_loses_no_champion(project, three):
+    """Old or new, never its own predecessor; the same again ends as if nothing had happened."""
+    for n in itertools.count():
+        try:
+            versions.crown(Dying(three, n), "3", "2")
+        except Killed:
+            now = project.aliases()
+            assert (now["champion"], now["previous"]) in {("2", "1"), ("3", "1"), ("3", "2")}
+            if versions.settle(three)["champion"] == "2":
+                versions.crown(three, "3", "2")
+        assert project.aliases() == {"challenger": "1", "champion": "3", "previous": "2"}
+        assert not {versions.REPLACES, versions.ROLLED_BACK} & set(three.get_model_version(tracking.NAME, "3").tags)
+        if n == 5:  # tag, champion, previous, and two tags less: this one was not killed
+            break
+        for alias, number in (("champion", "2"), ("previous", "1")):
+            three.set_registered_model_alias(tracking.NAME, alias, number)
+
+
+def test_a_kill_at_any_step_of_a_rollback_leaves_the_loser_marked_or_champion(project, three):
+    """And the winner, which had once been taken back itself, without a mark."""
+    three.set_model_version_tag(tracking.NAME, "1", versions.ROLLED_BACK, "true")
+    for n in itertools.count():
+        try:
+            versions.rollback(Dying(three, n))
+        except Killed:
+            now = versions.settle(three)
+            if now["champion"] == "2":
+                assert versions.rollback(three) == ("1", "2")
+        assert project.aliases() == {"challenger": "1", "champion": "1", "previous": "2"}
+        marks = [versions.ROLLED_BACK in three.get_model_version(tracking.NAME, str(v)).tags for v in (1, 2)]
+        assert marks == [False, True]
+        if n == 6:
+            break
+        assert versions.rollback(three) == ("2", "1")
+
+
+@pytest.mark.parametrize(
+    ("compared", "says"), [("1", "version 2 by now, no longer version 1"), (None, "no longer none")]
+)
+def test_a_champion_that_another_clone_moved_is_noticed(project, three, compared, says):
+    before = project.aliases()
+    with pytest.raises(InputError, match=f"the champion is .*{says}: run the command again"):
+        versions.crown(three, "3", compared)
+    assert project.aliases() == before
+    assert versions.settle(three) == before
 
 
 def test_lineage_of_an_alias_that_is_not_there_says_what_to_run(project):

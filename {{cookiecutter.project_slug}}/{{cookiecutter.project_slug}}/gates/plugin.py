@@ -7,14 +7,15 @@ A test that judges nothing, or leaves a declared threshold unread, is red: it co
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .. import config, record, schema
-from . import verdict
+from .. import config, record, schema, workspace
+from . import run, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +78,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gate(name): this test is the gate that params.yaml declares by that name")
     config.stash[RESULTS] = []
     config.stash[COLLECTED] = []
+
+
+def pytest_sessionstart() -> None:
+    """Gates end with the stage that runs them, however it ends."""
+    workspace.end_with(int(os.environ.get(run.OWNER, os.getppid())))
 
 
 def gate_name(item: pytest.Item) -> str | None:

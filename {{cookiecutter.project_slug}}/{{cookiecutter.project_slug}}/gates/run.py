@@ -22,6 +22,8 @@ from . import report, verdict
 Result = dict[str, Any]
 #: Variables by which a shell could change which tests run.
 PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_THEME")
+#: Variable that tells the tests whose they are: they end with that process, however it ends.
+OWNER = "GATES_OF_PROCESS"
 
 
 def command(stage: str, results: Path) -> list[str]:
@@ -35,7 +37,7 @@ def command(stage: str, results: Path) -> list[str]:
 def run_tests(stage: str) -> tuple[list[Result], int, str]:
     """Run the stage's tests; every test phase that was reported, pytest's exit code, and its output."""
     environment = {k: v for k, v in os.environ.items() if k not in PYTEST_VARIABLES}
-    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", OWNER: str(os.getpid())}
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.json")
         done = subprocess.run(command(stage, results), env=environment, capture_output=True, text=True, check=False)

@@ -121,7 +121,7 @@ def decide(client: MlflowClient, params: config.Params, version: ModelVersion, c
         return {"decision": "promoted", "reason": reason, "mode": "first", "tests": []}
     if reset:
         return {"decision": "promoted", "reason": f"reset: {reset}", "mode": "reset", "tests": []}
-    if version.tags.get("rolled_back"):
+    if version.tags.get(versions.ROLLED_BACK):
         reason = f"version {version.version} was rolled back: train another model, or `promote --reset REASON`"
         return {"decision": "refused", "gates": ["rolled_back"], "reason": reason, "tests": []}
     return judge(client, params, champion, version.tags)
@@ -134,17 +134,18 @@ def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: s
     """
     report: dict[str, Any] = {"dry_run": dry_run, "challenger": None, "champion": None, "gates": []}
     try:
+        versions.settle(client)
         version = versions.register(client, params)
         champion = versions.by_alias(client, "champion")
         report |= {"challenger": named(version), "champion": named(champion) if champion else None}
         report |= decide(client, params, version, champion, reset)
+        if report["decision"] == "promoted" and not dry_run:
+            crown(client, version, champion, report)
     except tracking.StoreError:
         raise
     except (GateClosed, InputError) as error:
         gates, reason = (list(error.gates), error.reason) if isinstance(error, GateClosed) else ([], str(error))
         return {**report, "decision": "refused", "gates": gates, "reason": reason, "tests": []}
-    if report["decision"] == "promoted" and not dry_run:
-        crown(client, version, champion, report)
     return report
 
 
@@ -154,17 +155,14 @@ def named(version: ModelVersion) -> dict[str, str]:
 
 
 def crown(client: MlflowClient, version: ModelVersion, champion: ModelVersion | None, report: dict[str, Any]) -> None:
-    """Move the aliases: `previous` first, so that a kill in between leaves the old champion serving."""
+    """Write down why, then move the aliases. Raises InputError when the champion is another one by now."""
     number = str(version.version)
     anchor = number
     if champion is not None and report["mode"] == "non_inferior":
         anchor = str(champion.tags.get("anchor", champion.version))
     client.set_model_version_tag(tracking.NAME, number, "anchor", anchor)
     client.set_model_version_tag(tracking.NAME, number, "promotion", report["reason"])
-    if champion is not None:
-        client.set_registered_model_alias(tracking.NAME, "previous", str(champion.version))
-    client.set_registered_model_alias(tracking.NAME, "champion", number)
-    versions.unmark(client, number)
+    versions.crown(client, number, str(champion.version) if champion else None)
 
 
 def main(dry_run: bool, reset: str | None) -> int:

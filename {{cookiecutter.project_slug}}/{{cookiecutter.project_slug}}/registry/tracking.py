@@ -30,6 +30,8 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
 }
+#: Parameters that MLflow takes at once; one by one they take half a second.
+BATCH = 100
 
 
 class StoreError(InputError):
@@ -167,16 +169,25 @@ def training_id(params: config.Params, training: dict[str, Any]) -> str:
 
 
 def training_run(found: MlflowClient, params: config.Params, training: dict[str, Any]) -> str:
-    """The id of the finished run of this training, logged now if there is none."""
+    """The id of the finished run of this training, logged now if there is none.
+
+    A run that a kill left unfinished is completed, so that there is one for each training; what it says stays.
+    """
+    from mlflow.entities import Param
+
     experiment, identity = experiment_id(found), training_id(params, training)
-    query = f"tags.training = '{identity}' and attributes.status = 'FINISHED'"
-    runs = found.search_runs([experiment], filter_string=query, max_results=1)
-    if runs:
-        return str(runs[0].info.run_id)
-    run = found.create_run(experiment, tags={"training": identity, "digest": training["digest"]})
+    runs = found.search_runs([experiment], filter_string=f"tags.training = '{identity}'")
+    by_status = {run.info.status: run for run in runs}
+    if "FINISHED" in by_status:
+        return str(by_status["FINISHED"].info.run_id)
+    tags = {"training": identity, "digest": training["digest"]}
+    run = by_status.get("RUNNING") or found.create_run(experiment, tags=tags)
     run_id = str(run.info.run_id)
-    for key, value in flat(params.model_dump(mode="json", by_alias=True)).items():
-        found.log_param(run_id, key, value[:500])
+    said = flat(params.model_dump(mode="json", by_alias=True))
+    # MLflow refuses another value for what is there, and parameters of gates may have changed since.
+    missing = [Param(key, value[:500]) for key, value in said.items() if key not in run.data.params]
+    for first in range(0, len(missing), BATCH):
+        found.log_batch(run_id, params=missing[first : first + BATCH])
     for name, metric in training["inner_folds"].get("metrics", {}).items():
         found.log_metric(run_id, f"inner_{name}", metric["value"])
     found.set_terminated(run_id)

@@ -25,6 +25,8 @@ KEYS = "train_keys.parquet"
 WAIT = 60
 #: Reports that are not about the model alone.
 NOT_OF_THE_MODEL = ("faults.json", "promotion.json", "reproduce.json")
+#: Tags of versions: whom one is about to replace as champion, and that one was taken back.
+REPLACES, ROLLED_BACK = "replaces", "rolled_back"
 #: Files of a bundle that MLflow writes, or adds to later.
 NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
 
@@ -165,14 +167,15 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
         except OSError as error:
             raise InputError(f"cannot bundle {error.filename}: {error.strerror}; restore it with git") from error
         facts["bundle_sha256"] = content(Path(folder))
+        place = f"model_{facts['bundle_sha256'][:12]}"  # where no other bundle, half sent before a kill, can lie
         try:
-            client.log_artifacts(run_id, folder, "model")
+            client.log_artifacts(run_id, folder, place)
         except Exception as error:  # each artefact store raises its own kind
             raise tracking.unreachable(error) from error
     with contextlib.suppress(MlflowException):  # it is there already
         client.create_registered_model(tracking.NAME)
     return client.create_model_version(
-        tracking.NAME, source=f"runs:/{run_id}/model", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
+        tracking.NAME, source=f"runs:/{run_id}/{place}", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
     )
 
 
@@ -187,7 +190,8 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
     """The version's files, digest checked, in a folder that lives as long as the context."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = Path(client.download_artifacts(str(version.run_id), "model", folder))
+            place = str(version.source).rpartition("/")[2]
+            path = Path(client.download_artifacts(str(version.run_id), place, folder))
         except Exception as error:  # each artefact store raises its own kind
             raise tracking.unreachable(error) from error
         if not (path / "model.skops").is_file():
@@ -198,25 +202,47 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
         yield path
 
 
+def crown(client: MlflowClient, number: str, replaced: str | None) -> None:
+    """Make a version champion in place of the one it was compared with, if any, which becomes `previous`.
+
+    Aliases move one at a time. Moving `champion` is what counts: what must follow is written down before, and completed
+    by `settle` when a kill comes between. MLflow has no compare-and-set, so the champion is read once more right
+    before; should two clones that share a server both move it within that moment, the later one is champion.
+    Raises InputError, and moves nothing, when the champion is another one by now.
+    """
+    if replaced is not None:
+        client.set_model_version_tag(tracking.NAME, number, REPLACES, replaced)
+    now = aliases(client).get("champion")
+    if now != replaced:
+        names = [f"version {name}" if name else "none" for name in (now, replaced)]
+        raise InputError(f"the champion is {names[0]} by now, no longer {names[1]}: run the command again")
+    client.set_registered_model_alias(tracking.NAME, "champion", number)
+    settle(client)
+
+
+def settle(client: MlflowClient) -> dict[str, str]:
+    """Complete what a killed `crown` left undone; version number by alias."""
+    found = aliases(client)
+    if "champion" in found:
+        tags = client.get_model_version(tracking.NAME, found["champion"]).tags
+        if REPLACES in tags:
+            client.set_registered_model_alias(tracking.NAME, "previous", tags[REPLACES])
+            for name in (ROLLED_BACK, REPLACES):  # the last step is to forget that there were any
+                client.delete_model_version_tag(tracking.NAME, found["champion"], name)
+    return aliases(client)
+
+
 def rollback(client: MlflowClient) -> tuple[str, str]:
     """Swap champion and previous, and mark the loser, which `promote` refuses from then on; both new numbers.
 
     Raises InputError when there is no previous champion.
     """
-    found = aliases(client)
+    found = settle(client)
     if found.get("previous") in (None, found.get("champion")) or "champion" not in found:
         raise InputError("there is no previous champion to roll back to: promote a second version first")
-    client.set_registered_model_alias(tracking.NAME, "champion", found["previous"])
-    client.set_registered_model_alias(tracking.NAME, "previous", found["champion"])
-    client.set_model_version_tag(tracking.NAME, found["champion"], "rolled_back", "true")
-    unmark(client, found["previous"])
+    client.set_model_version_tag(tracking.NAME, found["champion"], ROLLED_BACK, "true")
+    crown(client, found["previous"], found["champion"])
     return found["previous"], found["champion"]
-
-
-def unmark(client: MlflowClient, number: str) -> None:
-    """Forget that a version was once rolled back: it is champion again."""
-    if "rolled_back" in client.get_model_version(tracking.NAME, number).tags:
-        client.delete_model_version_tag(tracking.NAME, number, "rolled_back")
 
 
 def lineage_of(client: MlflowClient, name: str) -> dict[str, Any]:

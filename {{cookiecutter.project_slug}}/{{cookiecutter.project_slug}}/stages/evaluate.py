@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,9 @@ def main() -> None:
         report[label] = metrics.summary(found, blocks, params.gates.confidence, params.evaluate.replicates)
     record.write_parquet(predictions, verdict.PREDICTIONS)
     record.write_json(REPORT, report)
+    shutil.rmtree(
+        PLOTS, ignore_errors=True
+    )  # a plot that is drawn no more would stay in the folder, which is an output
     for name, table in plots(predictions, blocks, contract, threshold).items():
         text = record.rounded(table.to_dict("list"))
         write_csv(PLOTS / f"{name}.csv", text)

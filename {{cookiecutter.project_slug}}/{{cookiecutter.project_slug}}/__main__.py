@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from .errors import GateClosed, InputError
 
 PACKAGE = Path(__file__).resolve().parent
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ENVIRONMENT = "run `nox -s dev`, then `source .venv/bin/activate`"
 STAGES = {
     "ingest": "snapshot the source's rows into data/raw.parquet",
@@ -126,6 +128,10 @@ def main(argv: list[str] | None = None) -> int:
         if str(error.name).partition(".")[0] == PACKAGE.name:
             raise
         print(f"{arguments.command}: {error.name} is not installed here: {ENVIRONMENT}", file=sys.stderr)
+    except OSError as error:
+        if error.errno not in FULL and "temporary directory" not in str(error):  # as tempfile says it
+            raise
+        print(f"{arguments.command}: {error.strerror}: make room, then run it again", file=sys.stderr)
     return 1
 
 

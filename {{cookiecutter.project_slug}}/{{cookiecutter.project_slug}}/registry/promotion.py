@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 REPORT = Path("reports/promotion.json")
+#: Bytes that the report may take.
+ROOM = 2**16
 
 
 def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFrame
@@ -169,9 +171,14 @@ def crown(client: MlflowClient, version: ModelVersion, champion: ModelVersion | 
 
 def main(dry_run: bool, reset: str | None) -> int:
     """Write `reports/promotion.json`; 0 when promoted or champion already, 3 when refused. Raises InputError."""
-    REPORT.unlink(missing_ok=True)
-    with versions.exclusive(), tracking.session() as client:
-        report = promote(client, config.load(), dry_run, reset)
+    room = tracking.store() / "room"  # for the report, so that a full disk is found out before an alias moves
+    record.write_atomically(room, lambda partial: partial.write_bytes(bytes(ROOM)))
+    try:
+        REPORT.unlink(missing_ok=True)
+        with versions.exclusive(), tracking.session() as client:
+            report = promote(client, config.load(), dry_run, reset)
+    finally:
+        room.unlink(missing_ok=True)
     record.write_json(REPORT, report)
     would = "would be " if dry_run and report["decision"] == "promoted" else ""
     closed = f"gate closed: {', '.join(report['gates'])}: " if report["gates"] else ""

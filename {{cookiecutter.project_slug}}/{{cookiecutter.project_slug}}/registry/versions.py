@@ -172,7 +172,7 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
     """The version's files, digest checked, in a folder that lives as long as the context."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = Path(client.download_artifacts(str(version.run_id), "model", folder))
+            path = tracking.download(client, str(version.run_id), "model", folder)
         except Exception as error:  # each artefact store raises its own kind
             raise tracking.unreachable(error) from error
         if not (path / "model.skops").is_file():

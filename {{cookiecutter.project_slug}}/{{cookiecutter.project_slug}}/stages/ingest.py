@@ -5,7 +5,6 @@ The report holds a fingerprint of each day's rows, by which the gate `history` f
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,10 +110,10 @@ def copy(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> None:
     try:
         connection.execute(f"COPY ({query}) TO {quoted(str(out))} (FORMAT parquet, COMPRESSION zstd)")
     except duckdb.IOException as error:
-        number = re.search(r'"errno":"(\d+)"', str(error))
-        if number is None or out.name not in str(error):
+        why = re.search(rf'{re.escape(out.name)}\W*: ([^"\n]+)', str(error))
+        if why is None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise OSError(why[1]) from error
 
 
 def as_text(name: str, kind: str) -> str:

@@ -40,7 +40,8 @@ def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFra
         done = subprocess.run(command, cwd=folder / "code", capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.splitlines() or ["no reason given"])[-1]
-            raise InputError(f"version {version.version} cannot predict the test rows: {said}")
+            kind = tracking.StoreError if done.returncode == tracking.StoreError.CODE else InputError
+            raise kind(f"version {version.version} cannot predict the test rows: {said}")
         theirs, ours = schema.load(folder / "schema.yaml"), schema.load()
         if theirs.classes != ours.classes:
             raise InputError(f"version {version.version} tells {theirs.classes} apart, this schema.yaml {ours.classes}:"

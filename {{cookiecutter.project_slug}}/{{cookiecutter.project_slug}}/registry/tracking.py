@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import config, record
-from ..errors import InputError
+from ..errors import StoreError as StoreError
 from ..gates import verdict
 
 if TYPE_CHECKING:
@@ -40,10 +40,6 @@ SETTINGS = {
 PATIENCE = 3
 #: Who logs in to an address.
 LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
-
-
-class StoreError(InputError):
-    """The store does not answer, so that nothing is known and nothing was decided."""
 
 
 def project_root() -> Path:
@@ -117,7 +113,9 @@ def knock(server: str) -> None:
 def unreachable(error: Exception) -> StoreError:
     """The line for a store that does not answer, or cannot take what it is given; without a password."""
     server = os.environ.get("MLFLOW_TRACKING_URI")
-    said = (str(error).splitlines() or [""])[0].rpartition("Caused by ")[2][:160] or type(error).__name__
+    driver = re.search(r"\([\w.]+Error\) (.+)", str(error))  # as SQLAlchemy quotes it, not always in the first line
+    first = driver[1] if driver else str(error).partition("\n")[0]
+    said = first.rpartition("Caused by ")[2][:160] or type(error).__name__
     hint = "start it, or unset MLFLOW_TRACKING_URI" if server else "check the folder and the disk"
     line = f"MLflow store {server or store() / 'mlflow.db'} cannot be used: {said}; {hint}"
     return StoreError(LOGIN.sub("", line))

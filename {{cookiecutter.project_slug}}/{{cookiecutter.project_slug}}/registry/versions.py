@@ -147,8 +147,11 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     with tempfile.TemporaryDirectory() as folder:
         try:
             write_bundle(Path(folder), facts, keys)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise InputError(f"cannot bundle {error.filename}: {error.strerror}; restore it with git") from error
+        except OSError as error:  # copytree raises one that holds a list of others
+            reason = error.strerror or error.args[0][0][-1]
+            raise tracking.StoreError(f"cannot bundle the model: {reason}; check the disk of {folder}") from error
         facts["bundle_sha256"] = content(Path(folder))
         try:
             client.log_artifacts(run_id, folder, "model")

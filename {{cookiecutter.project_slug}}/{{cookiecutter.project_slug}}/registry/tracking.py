@@ -98,7 +98,14 @@ def session() -> Iterator[MlflowClient]:
 
 
 def knock(server: str) -> None:
-    """Raise OSError unless a server that speaks HTTP answers in seconds, whatever it says; other stores pass."""
+    """Raise unless a server that speaks HTTP says anything in seconds, or a database lets us in; other stores pass.
+
+    MLflow itself tries a database for minutes, and its timeout must leave time for large artefacts.
+    """
+    if server.startswith(("postgresql", "mysql")):
+        from sqlalchemy import create_engine
+
+        create_engine(server, connect_args={"connect_timeout": PATIENCE}).connect().close()
     if not server.startswith("http"):
         return
     try:

@@ -155,7 +155,7 @@ def postgres() -> Iterator[Server]:
     if user:
         shutil.chown(folder, user)
     programs, port = binaries(), free_port()
-    make: list[str | Path] = [programs / "initdb", "-D", folder / "data", "-U", "mlflow", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    make: list[str | Path] = [programs / "initdb", "-D", folder / "data", "-U", "mlflow", "-A", "trust", "--no-sync"]
     subprocess.run(make, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
     ready: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     command = [programs / "postgres", "-D", folder / "data", "-p", port, "-h", "127.0.0.1", "-F", "-k", ""]

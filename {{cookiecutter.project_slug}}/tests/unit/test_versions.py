@@ -85,9 +85,7 @@ def test_a_disk_that_is_full_while_bundling_decides_nothing(project, monkeypatch
 
     project.repro(small_project.GOOD)
     monkeypatch.setattr(shutil, copy, fails)
-    with pytest.raises(
-        tracking.StoreError, match=r"bundle the model: .*No space left on device; check the disk"
-    ):
+    with pytest.raises(tracking.StoreError, match=r"bundle the model: .*No space left on device; check the disk"):
         versions.register(tracking.client(), config.load())
     assert len(tracking.client().search_model_versions(f"name = '{tracking.NAME}'")) == 1
 

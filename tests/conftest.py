@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from baking import export, settings
 from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
-from running import copy_of, run, set_param, works
-from stores import free_port
+from running import copy_of, free_port, run, set_param, works
 
 pytest_plugins = ["stores"]
 Bake = Callable[..., Path]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -120,3 +121,9 @@ def forget(project: Path) -> None:
         gone = "file:///gone/.mlflow/artifacts"
         store.execute("update experiments set artifact_location = ? where name = ?", (gone, SLUG))
         store.execute("update runs set artifact_uri = replace(artifact_uri, ?, ?)", (old, gone))
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

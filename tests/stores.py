@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,17 +25,11 @@ from typing import Any
 
 import pytest
 from baking import environment
-from running import SLUG
+from running import SLUG, free_port
 
 #: rclone knows no key shorter than this.
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secretsecretsecret"}
 AWS = {**KEYS, "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-def free_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass

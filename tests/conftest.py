@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from baking import ROOT, export, settings
 from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
-from running import copy_of, run, works
+from running import copy_of, free_port, run, set_param, works
 
+pytest_plugins = ["stores"]
 Bake = Callable[..., Path]
 pytest.register_assert_rewrite("killing")
 
@@ -84,3 +85,13 @@ def started(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(started: Path, tmp_path: Path) -> Path:
     """Return a copy to work on; its environment is the original's."""
     return copy_of(started, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def changed(started: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a project with another model than its champion, and what its pipeline said while the server was dead."""
+    project = copy_of(started, tmp_path_factory.mktemp("changed"))
+    set_param(project, "train.arguments.max_iter", 90)
+    done = run(project, "dvc", "repro", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}")
+    works(done)
+    return project, done.stderr

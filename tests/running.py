@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,25 @@ from baking import environment
 
 SLUG = "flight_delays"
 SAID: dict[int, Path] = {}
+#: Scores the test rows with the champion of the registry, through the project's own code, and compares.
+LOADS = f"""
+import sys
+import numpy as np, pandas as pd
+from {SLUG} import model, schema
+from {SLUG}.__main__ import main
+from {SLUG}.registry import artefact, tracking, versions
+with tracking.session() as client:
+    champion = versions.by_alias(client, "champion")
+    with versions.bundle(client, champion) as folder:
+        features = folder / "code" / tracking.NAME / "features.py"
+        fitted = artefact.load(folder / "model.skops", champion.tags["digest"], features)
+        rows = pd.read_parquet(sys.argv[1] + "/data/test.parquet")
+        predicted = model.predict(fitted, rows, schema.load(folder / "schema.yaml"))
+expected = pd.read_parquet(sys.argv[1] + "/data/predictions.parquet")["predicted"]
+np.testing.assert_array_equal(predicted, expected)
+print(len(expected))
+sys.exit(main(["lineage"]))
+"""
 
 
 def copy_of(project: Path, folder: Path, *left_out: str) -> Path:
@@ -93,3 +115,37 @@ def set_param(project: Path, key: str, value: Any) -> None:
         node = node[parent]
     node[last] = value
     path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+
+def digest(project: Path) -> str:
+    """Return the digest of the model that lies in a project."""
+    return str(json.loads((project / "model/training.json").read_text(encoding="utf-8"))["digest"])
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line on stderr of a command that failed."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def champion_loads(project: Path, origin: Path, **variables: str) -> None:
+    """Hold that the registry's champion predicts what `origin` wrote down, and has a lineage."""
+    said = works(run(project, "python", "-c", LOADS, str(origin), **variables))
+    assert int(said.splitlines()[0]) > 1000
+    assert digest(origin) in said
+
+
+def forget(project: Path) -> None:
+    """Let a project's own store say that its artefacts lie where nothing is, as after a move from another machine."""
+    with closing(sqlite3.connect(project / ".mlflow/mlflow.db")) as store, store:
+        ((old,),) = store.execute("select artifact_location from experiments where name = ?", (SLUG,)).fetchall()
+        gone = "file:///gone/.mlflow/artifacts"
+        store.execute("update experiments set artifact_location = ? where name = ?", (gone, SLUG))
+        store.execute("update runs set artifact_uri = replace(artifact_uri, ?, ?)", (old, gone))
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -105,6 +105,7 @@ def test_a_clone_with_pulled_data_starts_its_own_registry(copy: Path, tmp_path: 
     works(run(copy, sys.executable, "-m", "nox", "-s", "remote"))
     works(run(copy, "git", "commit", "-qam", "Use the remote"))
     works(run(copy, "dvc", "push"))
+    assert "in sync" in works(run(copy, "dvc", "status", "-c"))
     clone = tmp_path / "clones" / SLUG
     clone.parent.mkdir()
     works(run(copy, "git", "clone", "-q", str(copy), str(clone)))

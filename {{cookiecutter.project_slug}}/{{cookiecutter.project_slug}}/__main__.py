@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -13,6 +14,7 @@ from . import workspace
 from .errors import GateClosed, InputError
 
 PACKAGE = Path(__file__).resolve().parent
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ENVIRONMENT = "run `nox -s dev`, then `source .venv/bin/activate`"
 VERSION = "champion (default), challenger, previous, or a version's number"
 #: Whose threads would change the last digits of a sum, and so the bytes of what a stage writes.
@@ -146,6 +148,10 @@ def main(argv: list[str] | None = None) -> int:
         if str(error.name).partition(".")[0] == PACKAGE.name:
             raise
         print(f"{arguments.command}: {error.name} is not installed here: {ENVIRONMENT}", file=sys.stderr)
+    except OSError as error:
+        if error.errno not in FULL and "temporary directory" not in str(error):  # as tempfile says it
+            raise
+        print(f"{arguments.command}: {error.strerror}: make room, then run it again", file=sys.stderr)
     return 1
 
 

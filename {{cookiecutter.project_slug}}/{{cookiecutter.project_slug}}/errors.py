@@ -1,4 +1,4 @@
-"""The two ways a command ends early."""
+"""The ways a command ends early."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from collections.abc import Sequence
 
 class InputError(Exception):
     """Something the user can mend; the message is one line that says what to do. Exit code 1."""
+
+
+class StoreError(InputError):
+    """A store or a disk does not do its part, so that nothing is known and nothing was decided."""
+
+    #: By which a child process says so: the system's number for a failed input or output.
+    CODE = 74
 
 
 class GateClosed(Exception):

@@ -108,6 +108,15 @@ def test_a_source_that_gives_no_rows_says_why(
     assert not (tmp_path / "raw.parquet").exists()
 
 
+def test_a_snapshot_that_cannot_be_written_is_not_blamed_on_the_source(
+    snap: Callable[..., pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pd.DataFrame({"a": [1]}).to_csv(tmp_path / "a.csv", index=False)
+    monkeypatch.setattr(record, "write_atomically", lambda path, write: write(path / "missing" / "a.parquet"))
+    with pytest.raises(OSError, match="^No such file or directory$"):
+        snap(source=str(tmp_path / "a.csv"), start=None, end=None)
+
+
 def test_a_window_beside_the_rows_says_so(snap: Callable[..., pd.DataFrame], tmp_path: Path) -> None:
     """The bounds are in the message."""
     (tmp_path / "a.csv").write_text("id,when\n1,2024-01-01\n")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,6 +102,31 @@ def test_the_code_of_another_folder_and_a_folder_without_git_are_refused(project
     shutil.rmtree(".git")
     assert command.main(["split"]) == 1
     assert capsys.readouterr().err == "split: this folder is not in a git repository: run `git init` first\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), FileNotFoundError(2, "No usable temporary directory found")],
+)
+def test_a_full_disk_is_one_line(project, monkeypatch, capsys, error):
+    monkeypatch.setattr(split, "main", raising(error))
+    assert command.main(["split"]) == 1
+    assert capsys.readouterr().err == f"split: {error.strerror}: make room, then run it again\n"
+
+
+def test_another_error_of_the_system_is_a_bug(project, monkeypatch):
+    monkeypatch.setattr(split, "main", raising(ConnectionResetError(104, "reset")))
+    with pytest.raises(ConnectionResetError):
+        command.main(["split"])
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    """A stage that raises."""
+
+    def main() -> None:
+        raise error
+
+    return main
 
 
 def test_a_missing_library_names_the_environment(project, monkeypatch, capsys):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import record
+from {{ cookiecutter.project_slug }}.errors import StoreError
 from {{ cookiecutter.project_slug }}.registry import tracking, versions
 from {{ cookiecutter.project_slug }}.serving import predict
 
@@ -35,3 +36,9 @@ def test_missing_columns_and_missing_tables_are_one_line(bundle, tmp_path, capsy
     assert "the champion reads x, z, which schema.yaml no longer has" in capsys.readouterr().err
     assert predict.main([str(bundle), "none.parquet", "out.parquet"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_disk_that_cannot_be_written_has_an_exit_code_of_its_own(bundle, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert predict.main([str(bundle), "data/test.parquet", str(tmp_path / "file/out.parquet")]) == StoreError.CODE
+    assert capsys.readouterr().err.startswith("cannot write ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,33 @@ def test_a_store_that_fails_half_way_decides_nothing(project, monkeypatch):
     monkeypatch.setattr(versions, "register", fails)
     with pytest.raises(tracking.StoreError, match="gone"):
         project.promote()
+    assert not promotion.REPORT.exists()
+
+
+def test_a_report_without_room_moves_no_alias(project, monkeypatch):
+    project.repro(GOOD)
+    before, write = project.aliases(), Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if len(data) == promotion.ROOM:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(tracking.StoreError, match=r"cannot write .*room: No space left on device"):
+        promotion.main(dry_run=False, reset=None)
+    assert project.aliases() == before
+    monkeypatch.undo()
+
+
+def test_a_disk_that_is_full_while_versions_predict_decides_nothing(project, monkeypatch):
+    project.repro(GOOD)
+    before = project.aliases()["champion"]
+    full = subprocess.CompletedProcess((), tracking.StoreError.CODE, "", "cannot write out.parquet: full\n")
+    monkeypatch.setattr(promotion.subprocess, "run", lambda *_, **__: full)
+    with pytest.raises(tracking.StoreError, match="cannot predict the test rows: cannot write out.parquet: full"):
+        promotion.main(dry_run=False, reset=None)
+    assert project.aliases()["champion"] == before
     assert not promotion.REPORT.exists()
 
 

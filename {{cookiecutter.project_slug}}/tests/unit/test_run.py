@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import record
-from {{ cookiecutter.project_slug }}.errors import GateClosed
+from {{ cookiecutter.project_slug }}.errors import GateClosed, StoreError
 from {{ cookiecutter.project_slug }}.gates import run, verdict
 from {{ cookiecutter.project_slug }}.stages import posttrain, pretrain
 
@@ -149,6 +151,16 @@ def test_a_run_that_writes_no_results_is_red(close: Callable[..., dict[str, Any]
     assert "no_such_module" in red["pytest"]["reason"]
     red = close(conftest="import os\n\ndef pytest_collection_finish(session):\n    os._exit(0)\n")
     assert red["first"]["verdict"] == "missing"
+
+
+def test_findings_that_were_cut_off_are_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        Path(command[-1].partition("=")[2]).write_text('[{"gate": "sch')
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(run.subprocess, "run", cut_off)
+    with pytest.raises(StoreError, match="cut off in .*results.json: is that disk full"):
+        run.run_tests("pretrain")
 
 
 def test_a_green_gate_with_a_red_exit_code_is_red() -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import os
 import shutil
+import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -155,6 +161,66 @@ def test_the_champion_still_loads_after_the_folder_moved(project, tmp_path, monk
         assert (folder / "model.skops").is_file()
     run = client.create_run(tracking.experiment_id(client))
     assert run.info.artifact_uri.startswith((moved / ".mlflow").as_uri())
+
+
+def test_the_champion_loads_from_a_folder_that_moved_onto_a_disk_that_cannot_be_written(project, tmp_path, monkeypatch):
+    client = tracking.client()
+    before = client.get_experiment_by_name(tracking.NAME).artifact_location
+    moved = tmp_path / "moved"
+    shutil.move(project.root, moved)
+    small_project.stand_in(moved, monkeypatch)
+    access = os.access  # a read-only disk answers root too that it cannot be written
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    client = tracking.client()
+    with versions.bundle(client, versions.by_alias(client, "champion")) as folder:
+        assert (folder / "model.skops").is_file()
+    assert client.get_experiment_by_name(tracking.NAME).artifact_location == before
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_server_that_says_anything_is_there(monkeypatch, status):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.handle_request).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{server.server_port}")
+        assert tracking.client()
+
+
+def test_a_server_that_says_nothing_is_given_up_in_seconds_and_its_password_is_not_shown(monkeypatch):
+    monkeypatch.setattr(tracking, "PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{address}")
+        with pytest.raises(tracking.StoreError, match=f"store http://{address} cannot be used: timed out; start it"):
+            tracking.client()
+
+
+def test_a_certificate_is_left_to_mlflow(monkeypatch):
+    def opened(*_: object, **__: object) -> None:
+        raise urllib.error.URLError(ssl.SSLCertVerificationError("self-signed"))
+
+    monkeypatch.setattr(urllib.request, "urlopen", opened)
+    tracking.knock("https://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "(raised by autoflush)\n(sqlite3.OperationalError) database or disk is full\n[SQL: ...]",
+            "database or disk is full",
+        ),
+        ("Max retries exceeded (Caused by Refused('no'))", "Refused('no'))"),
+        ("", "ValueError"),
+    ],
+)
+def test_the_line_says_what_the_store_said(monkeypatch, said, told):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert f"cannot be used: {told}; check the folder" in str(tracking.unreachable(ValueError(said)))
 
 
 @pytest.mark.parametrize("inside", [".dvc/tmp/exps/standalone/tmpx", ".dvc/tmp/exps/tmpy"])

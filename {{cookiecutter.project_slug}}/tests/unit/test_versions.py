@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,24 @@ def test_a_missing_lock_file_is_named(project):
     project.repro(small_project.GOOD)
     Path("requirements-serve.lock").unlink()
     with pytest.raises(InputError, match=r"cannot bundle requirements-serve.lock: No such file"):
+        versions.register(tracking.client(), config.load())
+    assert len(tracking.client().search_model_versions(f"name = '{tracking.NAME}'")) == 1
+
+
+@pytest.mark.parametrize(
+    ("copy", "full"),
+    [
+        ("copy", OSError(errno.ENOSPC, "No space left on device")),
+        ("copytree", shutil.Error([("a", "b", "[Errno 28] No space left on device")])),
+    ],
+)
+def test_a_disk_that_is_full_while_bundling_decides_nothing(project, monkeypatch, copy, full):
+    def fails(*_, **__):
+        raise full
+
+    project.repro(small_project.GOOD)
+    monkeypatch.setattr(shutil, copy, fails)
+    with pytest.raises(tracking.StoreError, match=r"bundle the model: .*No space left on device; check the disk"):
         versions.register(tracking.client(), config.load())
     assert len(tracking.client().search_model_versions(f"name = '{tracking.NAME}'")) == 1
 

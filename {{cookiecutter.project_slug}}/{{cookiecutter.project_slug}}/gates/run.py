@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import config, record
-from ..errors import GateClosed
+from ..errors import GateClosed, StoreError
 from . import report, verdict
 
 Result = dict[str, Any]
@@ -35,13 +35,19 @@ def command(stage: str, results: Path) -> list[str]:
 
 
 def run_tests(stage: str) -> tuple[list[Result], int, str]:
-    """Run the stage's tests; every test phase that was reported, pytest's exit code, and its output."""
+    """Run the stage's tests; every test phase that was reported, pytest's exit code, and its output.
+
+    Raises StoreError when what was reported cannot be read.
+    """
     environment = {k: v for k, v in os.environ.items() if k not in PYTEST_VARIABLES}
     environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", OWNER: str(os.getpid())}
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.json")
         done = subprocess.run(command(stage, results), env=environment, capture_output=True, text=True, check=False)
-        seen = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else []
+        try:
+            seen = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else []
+        except ValueError as error:
+            raise StoreError(f"the gates' findings were cut off in {results}: is that disk full?") from error
     return seen, done.returncode, done.stdout + done.stderr
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 REPORT = Path("reports/promotion.json")
+#: Bytes that the report may take.
+ROOM = 2**16
 
 
 def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFrame
@@ -38,7 +40,8 @@ def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFra
         done = subprocess.run(command, cwd=folder / "code", capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.splitlines() or ["no reason given"])[-1]
-            raise InputError(f"version {version.version} cannot predict the test rows: {said}")
+            kind = tracking.StoreError if done.returncode == tracking.StoreError.CODE else InputError
+            raise kind(f"version {version.version} cannot predict the test rows: {said}")
         theirs, ours = schema.load(folder / "schema.yaml"), schema.load()
         if theirs.classes != ours.classes:
             raise InputError(f"version {version.version} tells {theirs.classes} apart, this schema.yaml {ours.classes}:"
@@ -167,9 +170,14 @@ def crown(client: MlflowClient, version: ModelVersion, champion: ModelVersion | 
 
 def main(dry_run: bool, reset: str | None) -> int:
     """Write `reports/promotion.json`; 0 when promoted or champion already, 3 when refused. Raises InputError."""
-    REPORT.unlink(missing_ok=True)
-    with versions.exclusive(), tracking.session() as client:
-        report = promote(client, config.load(), dry_run, reset)
+    room = tracking.store() / "room"  # for the report, so that a full disk is found out before an alias moves
+    record.write_atomically(room, lambda partial: partial.write_bytes(bytes(ROOM)))
+    try:
+        REPORT.unlink(missing_ok=True)
+        with versions.exclusive(), tracking.session() as client:
+            report = promote(client, config.load(), dry_run, reset)
+    finally:
+        room.unlink(missing_ok=True)
     record.write_json(REPORT, report)
     would = "would be " if dry_run and report["decision"] == "promoted" else ""
     closed = f"gate closed: {', '.join(report['gates'])}: " if report["gates"] else ""

@@ -7,15 +7,20 @@ be reached, that is one line of warning, and `register` completes what is missin
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sqlite3
+import ssl
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import config, record
-from ..errors import InputError
+from ..errors import StoreError as StoreError
 from ..gates import verdict
 
 if TYPE_CHECKING:
@@ -26,16 +31,17 @@ NAME = Path(__file__).resolve().parents[1].name
 SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # a server answers only when its own store has taken the whole artefact
 }
 #: Parameters that MLflow takes at once; one by one they take half a second.
 BATCH = 100
-
-
-class StoreError(InputError):
-    """The store does not answer, so that nothing is known and nothing was decided."""
+#: Seconds in which a server must say anything at all.
+PATIENCE = 3
+#: Who logs in to an address.
+LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def project_root() -> Path:
@@ -61,6 +67,8 @@ def client() -> MlflowClient:
         os.environ.setdefault(name, value)
     server = os.environ.get("MLFLOW_TRACKING_URI")
     try:
+        if server:
+            knock(server)
         from mlflow.tracking import MlflowClient
 
         if server:
@@ -69,7 +77,8 @@ def client() -> MlflowClient:
         create(database)
         refuse_locked(database)
         found = MlflowClient(uri(database))
-        settle(found, database)
+        if os.access(database, os.W_OK) and os.access(database.parent, os.W_OK):
+            settle(found, database)
         return found
     except (StoreError, ModuleNotFoundError):
         raise
@@ -90,11 +99,35 @@ def session() -> Iterator[MlflowClient]:
         raise unreachable(error) from error
 
 
+def knock(server: str) -> None:
+    """Raise unless a server that speaks HTTP says anything in seconds, or a database lets us in; other stores pass.
+
+    MLflow itself tries a database for minutes, and its timeout must leave time for large artefacts.
+    """
+    if server.startswith(("postgresql", "mysql")):
+        from sqlalchemy import create_engine
+
+        create_engine(server, connect_args={"connect_timeout": PATIENCE}).connect().close()
+    if not server.startswith("http"):
+        return
+    try:
+        urllib.request.urlopen(LOGIN.sub("", server), timeout=PATIENCE).close()
+    except urllib.error.HTTPError:
+        pass  # that it wants a password, say, is an answer
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, ssl.SSLError):  # MLflow has settings of its own for certificates
+            raise OSError(str(error.reason)) from error
+
+
 def unreachable(error: Exception) -> StoreError:
-    """The line for a store that does not answer."""
-    where = os.environ.get("MLFLOW_TRACKING_URI") or str(store() / "mlflow.db")
-    said = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    return StoreError(f"MLflow store {where} cannot be used: {said}; start it, or unset MLFLOW_TRACKING_URI")
+    """The line for a store that does not answer, or cannot take what it is given; without a password."""
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    driver = re.search(r"\([\w.]+Error\) (.+)", str(error))  # as SQLAlchemy quotes it, not always in the first line
+    first = driver[1] if driver else str(error).partition("\n")[0]
+    said = first.rpartition("Caused by ")[2][:160] or type(error).__name__
+    hint = "start it, or unset MLFLOW_TRACKING_URI" if server else "check the folder and the disk"
+    line = f"MLflow store {server or store() / 'mlflow.db'} cannot be used: {said}; {hint}"
+    return StoreError(LOGIN.sub("", line))
 
 
 def create(database: Path) -> None:
@@ -143,6 +176,16 @@ def settle(found: MlflowClient, database: Path) -> None:
             "update runs set artifact_uri = ? || substr(artifact_uri, ?) where substr(artifact_uri, 1, ?) = ?",
             (here, len(old) + 1, len(old) + 1, old + "/"),
         )
+
+
+def download(found: MlflowClient, run_id: str, name: str, folder: str) -> Path:
+    """A copy of a run's artefact folder `name` below `folder`. Raises what the artefact store raises.
+
+    Those of the default store are taken from where it lies: on a read-only disk its paths may be another place's.
+    """
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return Path(found.download_artifacts(run_id, name, folder))
+    return Path(shutil.copytree(store() / "artifacts" / run_id / "artifacts" / name, Path(folder, name)))
 
 
 def experiment_id(found: MlflowClient) -> str:

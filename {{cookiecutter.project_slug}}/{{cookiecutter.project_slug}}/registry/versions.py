@@ -164,8 +164,11 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     with tempfile.TemporaryDirectory() as folder:
         try:
             write_bundle(Path(folder), facts, keys)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise InputError(f"cannot bundle {error.filename}: {error.strerror}; restore it with git") from error
+        except OSError as error:  # copytree raises one that holds a list of others
+            reason = error.strerror or error.args[0][0][-1]
+            raise tracking.StoreError(f"cannot bundle the model: {reason}; check the disk of {folder}") from error
         facts["bundle_sha256"] = content(Path(folder))
         place = f"model_{facts['bundle_sha256'][:12]}"  # where no other bundle, half sent before a kill, can lie
         try:
@@ -191,7 +194,7 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             place = str(version.source).rpartition("/")[2]
-            path = Path(client.download_artifacts(str(version.run_id), place, folder))
+            path = tracking.download(client, str(version.run_id), place, folder)
         except Exception as error:  # each artefact store raises its own kind
             raise tracking.unreachable(error) from error
         if not (path / "model.skops").is_file():

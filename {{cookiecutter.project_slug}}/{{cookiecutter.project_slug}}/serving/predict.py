@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from .. import model, record, schema
-from ..errors import InputError
+from ..errors import InputError, StoreError
 from ..registry import artefact
 
 
@@ -35,9 +35,12 @@ def score(bundle: Path, table: Path, out: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Score, or say in one line why not."""
+    """Score, or say in one line why not; the exit code is StoreError's own when the disk is why."""
     try:
         score(*(Path(argument) for argument in arguments))
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return StoreError.CODE
     except InputError as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,10 +5,15 @@ The report holds a fingerprint of each day's rows, by which the gate `history` f
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import config, record, schema
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    import duckdb
 
 OUT = Path("data/raw.parquet")
 REPORT = Path("reports/ingest.json")
@@ -84,8 +89,7 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
             if contract.time not in columns:
                 raise InputError(f"column {contract.time} is missing from {params.source}: it is the time column")
             query += f" WHERE {condition}"
-        copy = "COPY ({}) TO {} (FORMAT parquet, COMPRESSION zstd)"
-        record.write_atomically(out, lambda partial: connection.execute(copy.format(query, quoted(str(partial)))))
+        record.write_atomically(out, lambda partial: copy(connection, query, partial))
         counted = connection.execute(f"SELECT count(*) FROM read_parquet({quoted(str(out))})").fetchone()
     except duckdb.Error as error:
         raise InputError(f"{params.source} cannot be read: {str(error).splitlines()[0]}") from error
@@ -97,6 +101,19 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
         between = f" between {params.start} and {params.end}" if params.start or params.end else ""
         raise InputError(f"{params.source} holds no rows{between}: move ingest.start/end or give rows")
     return rows
+
+
+def copy(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> None:
+    """Write a query's rows to `out`. Raises OSError when `out` cannot be written, duckdb.Error for all else."""
+    import duckdb
+
+    try:
+        connection.execute(f"COPY ({query}) TO {quoted(str(out))} (FORMAT parquet, COMPRESSION zstd)")
+    except duckdb.IOException as error:
+        why = re.search(rf'{re.escape(out.name)}\W*: ([^"\n]+)', str(error))
+        if why is None:
+            raise
+        raise OSError(why[1]) from error
 
 
 def as_text(name: str, kind: str) -> str:

@@ -1,0 +1,156 @@
+"""The stores, for real: MLflow on PostgreSQL and S3, DVC on S3, a folder elsewhere, servers that die."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from running import SLUG, champion_loads, command, copy_of, digest, forget, one_line, run, set_param, works
+from stores import AWS, Registry, Server, objects
+
+
+def clone_of(project: Path, folder: Path) -> Path:
+    """Return a git clone with the original's environment, and nothing that is not in git."""
+    folder.mkdir(parents=True)
+    works(run(project, "git", "clone", "-q", str(project), str(folder / SLUG)))
+    (folder / SLUG / ".venv").symlink_to(project / ".venv")
+    return folder / SLUG
+
+
+def test_one_variable_moves_the_registry_to_postgresql_and_s3(
+    copy: Path, server: Registry, s3: Server, tmp_path: Path
+) -> None:
+    """Journal, register, promote, lineage, rollback by MLFLOW_TRACKING_URI alone; another clone sees the same."""
+    shutil.rmtree(copy / ".mlflow")
+    uri = {"MLFLOW_TRACKING_URI": server.url}
+    first = digest(copy)
+    works(command(copy, "promote", **uri))
+    assert server.aliases() == {"champion": first, "challenger": first}
+    set_param(copy, "train.arguments.max_iter", 80)
+    works(run(copy, "dvc", "repro", **uri))
+    second = digest(copy)
+    journalled = {tag["value"] for one in server.runs() for tag in one["data"]["tags"] if tag["key"] == "digest"}
+    assert {first, second} <= journalled
+    assert works(command(copy, "register", **uri)).startswith("version 2: ")
+    assert server.aliases() == {"champion": first, "challenger": second}
+    works(command(copy, "promote", "--reset", "a test", **uri))
+    assert server.aliases() == {"champion": second, "challenger": second, "previous": first}
+    champion_loads(copy, copy, **uri)
+    kept = objects(s3, "mlflow")
+    models = {key.split("/")[2] for key in kept if key.endswith("/artifacts/model/model.skops")}
+    assert {one["info"]["run_id"] for one in server.runs()} >= models
+    assert len(models) >= 2
+    here = {path.relative_to(copy).parts[0] for path in copy.rglob("*") if path.name in ("MLmodel", "mlflow.db")}
+    assert here == set()
+    works(command(copy, "rollback", **uri))
+    assert server.aliases() == {"champion": first, "challenger": second, "previous": second}
+    clone = clone_of(copy, tmp_path / "clone")
+    facts = json.loads(works(command(clone, "lineage", "--json", **uri)))
+    assert (facts["digest"], facts["version"]) == (first, "1")
+
+
+def test_data_goes_to_s3_and_comes_back(copy: Path, s3: Server, tmp_path: Path) -> None:
+    """An S3 remote by its endpoint: pushed, nothing left to push, and a fresh clone pulls the same bytes."""
+    for arguments in (
+        ("add", "--force", "--default", "storage", "s3://data/dvc"),
+        ("modify", "storage", "endpointurl", s3.url),
+    ):
+        works(run(copy, "dvc", "remote", *arguments))
+    works(run(copy, "git", "commit", "-qam", "Use the remote"))
+    assert "new:" in works(run(copy, "dvc", "status", "-c", **AWS))
+    works(run(copy, "dvc", "push", **AWS))
+    assert "in sync" in works(run(copy, "dvc", "status", "-c", **AWS))
+    assert len(objects(s3, "data")) >= 8
+    clone = clone_of(copy, tmp_path / "clone")
+    assert not (clone / "model/model.skops").exists()
+    works(run(clone, "dvc", "pull", **AWS))
+    assert "up to date" in works(run(clone, "dvc", "status"))
+    for name in ("data/train.parquet", "data/predictions.parquet", "model/model.skops"):
+        assert (clone / name).read_bytes() == (copy / name).read_bytes()
+
+
+def test_the_champion_loads_after_a_move_and_from_a_clone(copy: Path, started: Path, tmp_path: Path) -> None:
+    """Moved, or cloned and given the store's folder: nothing looks for the old place, which is gone."""
+    forget(copy)
+    moved = tmp_path / "moved, and renamed" / SLUG
+    moved.parent.mkdir()
+    copy.rename(moved)
+    champion_loads(moved, started)
+    clone = clone_of(moved, tmp_path / "clone")
+    (moved / ".mlflow").rename(clone / ".mlflow")
+    champion_loads(clone, started)
+
+
+def test_a_dead_server_costs_a_pipeline_one_line(changed: tuple[Path, str]) -> None:
+    """The training ran, was not journalled, and says so once."""
+    said = [line for line in changed[1].splitlines() if "MLflow" in line]
+    assert len(said) == 1
+    assert said[0].startswith("warning: this training is not journalled: ")
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_server_that_does_not_answer_is_one_line_in_seconds(copy: Path, listens: bool) -> None:
+    """Whether it refuses the connection or takes it and says nothing: at most ten seconds, and no password shown."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if not listens:
+            listener.close()
+        for arguments in (("lineage",), ("register",), ("promote",)):
+            began = time.monotonic()
+            said = one_line(command(copy, *arguments, MLFLOW_TRACKING_URI=f"http://me:secret@127.0.0.1:{port}"))
+            assert time.monotonic() - began < 10
+            assert f"MLflow store http://127.0.0.1:{port} cannot be used: " in said
+            assert ("timed out" if listens else "refused") in said
+            assert "secret" not in said
+
+
+def test_a_server_whose_database_stopped_is_one_line(copy: Path, server: Registry, postgres: Server) -> None:
+    """MLflow lives, PostgreSQL does not; when it is back, nothing had been registered and everything works."""
+    postgres.end()
+    try:
+        for arguments in (("lineage",), ("promote",)):
+            began = time.monotonic()
+            assert "cannot be used" in one_line(command(copy, *arguments, MLFLOW_TRACKING_URI=server.url))
+            assert time.monotonic() - began < 15
+    finally:
+        postgres.start()
+    assert server.aliases() == {}
+    assert server.digests() == []
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 17))])
+def test_a_server_killed_during_a_promotion_leaves_old_or_new(
+    copy: Path, changed: tuple[Path, str], server: Registry, tmp_path: Path, seed: int
+) -> None:
+    """Killed between two requests: one line, no half version, and promoting again ends right."""
+    uri = {"MLFLOW_TRACKING_URI": server.url}
+    works(command(copy, "promote", **uri))
+    challenger = copy_of(changed[0], tmp_path / "challenger")
+    old, new = digest(copy), digest(challenger)
+    over, moment = threading.Event(), server.requests() + random.Random(seed).randint(5, 140)
+
+    def kill() -> None:
+        while server.requests() < moment:
+            assert not over.wait(0.01), "the promotion ended before the server did"
+        server.end()
+
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill)
+        done = command(challenger, "promote", "--reset", "a test", **uri)
+        over.set()
+        killed.result()
+    assert "cannot be used" in one_line(done)
+    server.start()
+    assert server.aliases()["champion"] in (old, new)
+    assert server.digests() in ([old], [old, new])
+    works(command(challenger, "promote", "--reset", "a test", **uri))
+    assert server.aliases() == {"champion": new, "challenger": new, "previous": old}
+    assert server.digests() == [old, new]
+    champion_loads(challenger, challenger, **uri)

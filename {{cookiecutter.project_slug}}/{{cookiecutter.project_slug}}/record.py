@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file next to `path`, then rename it onto `path`.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file's path next to `path`, renamed onto `path` at the end, and removed if that is not reached.
 
     Raises InputError when the folder cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
+        yield partial
         os.replace(partial, path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -38,6 +40,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink(missing_ok=True)
         except OSError:
             pass  # the folder itself cannot be entered: the error above already says so
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file next to `path`, then rename it onto `path`. Raises InputError."""
+    with replacing(path) as partial:
+        write(partial)
 
 
 def rounded(value: Any) -> Any:

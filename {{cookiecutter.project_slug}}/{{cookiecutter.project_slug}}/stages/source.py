@@ -141,8 +141,8 @@ def reader(names: list[str], connection: duckdb.DuckDBPyConnection) -> str:
     formats = {FORMATS.get(kind.removesuffix(".gz").removesuffix(".zst"), "") for kind in kinds}
     if len(formats) != 1 or "" in formats or (packed and formats == {"parquet"}):
         found = ", ".join(sorted(kinds))
-        raise InputError(f"ingest.source: cannot read {found}; give .parquet, .csv or .jsonl (also .csv.gz, .jsonl.zst),"
-                         " one kind")  # fmt: skip
+        known = ".parquet, .csv or .jsonl (also .csv.gz, .jsonl.zst)"
+        raise InputError(f"ingest.source: cannot read {found}; give {known}, one kind")
     for name in packed:
         if name.endswith(".zst"):
             require_whole(name)

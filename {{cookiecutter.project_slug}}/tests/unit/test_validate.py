@@ -138,7 +138,7 @@ def test_a_clean_table_passes_whole_also_without_key(rows_of: Make, contract_of:
 
 @pytest.mark.parametrize("size", [1, 7, 13, 29, 30])
 def test_a_table_in_chunks_is_judged_whole(rows_of: Make, contract_of: Make, size: int) -> None:
-    """Positions are those of the table, a key's twin may lie in another chunk, and a rule may be broken in one alone."""
+    """Positions are those of the table, a key's twin may lie in another chunk, a rule may be broken in one alone."""
     raw = rows_of(30).astype({"size": "object", "id": "object"})
     raw.loc[[3, 25], "size"] = -1
     raw.loc[29, "id"] = 0

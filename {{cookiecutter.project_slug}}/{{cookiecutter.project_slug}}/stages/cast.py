@@ -1,4 +1,4 @@
-"""Values as the types that `schema.yaml` declares, whichever way a source writes them, and whichever rows come along."""
+"""Values as the types that `schema.yaml` declares, however a source writes them, and whichever rows come along."""
 
 from __future__ import annotations
 

@@ -130,8 +130,9 @@ def main() -> None:
     rows = {"train": int(train.sum()), "test": int(test.sum())}
     report: dict[str, object] = {"by": params.split.by, "rows": rows}
     if rows["train"] < len(known) - rows["test"]:
-        report["sampled"] = {"of": len(known) - rows["test"], "rows": rows["train"]}
-        print("split: {rows} training rows drawn of {of} (split.max_train_rows)".format(**report["sampled"]))
+        others = len(known) - rows["test"]
+        report["sampled"] = {"of": others, "rows": rows["train"]}
+        print(f"split: {rows['train']} training rows drawn of {others} (split.max_train_rows)")
     if contract.time:
         report["first_test_time"] = str(known.loc[test, "time"].min())
     record.write_json(REPORT, report)

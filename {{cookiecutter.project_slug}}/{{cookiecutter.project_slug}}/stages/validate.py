@@ -122,7 +122,7 @@ class Tally:
     def note(self, raw: pd.DataFrame, typed: pd.DataFrame) -> None:
         """Count the rows of a chunk, and keep what says whether a column has any value of its type."""
         self.rows["read"] += len(raw)
-        for name in typed:
+        for name in map(str, typed):
             if name not in self.examples and raw[name].notna().any():
                 self.examples[name] = raw[name].dropna().iloc[0]
             if typed[name].notna().any():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from .. import config, record, schema
 from ..errors import InputError
-from .source import engine, is_database, one_line, quoted, table
+from .database import is_database
+from .source import engine, one_line, quoted, table
 
 OUT = Path("data/raw.parquet")
 REPORT = Path("reports/ingest.json")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: What reads a file, by its ending; .gz and .zst may follow the endings of text.
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 PACKED = (".gz", ".zst")
+#: An object a line.
+LINES = "format = 'newline_delimited', records = true"
 #: What DuckDB may hold in memory; sorting more than that goes to disk.
 MEMORY = "1GB"
 
@@ -127,9 +129,9 @@ def reader(names: list[str], connection: duckdb.DuckDBPyConnection) -> str:
     kinds = {"".join(found[-2:] if name in packed else found[-1:]) for name, found in endings.items()}
     formats = {FORMATS.get(kind.removesuffix(".gz").removesuffix(".zst"), "") for kind in kinds}
     if len(formats) != 1 or "" in formats or (packed and formats == {"parquet"}):
-        found = ", ".join(sorted(kinds))
+        given = ", ".join(sorted(kinds))
         known = ".parquet, .csv or .jsonl (also .csv.gz, .jsonl.zst)"
-        raise InputError(f"ingest.source: cannot read {found}; give {known}, one kind")
+        raise InputError(f"ingest.source: cannot read {given}; give {known}, one kind")
     for name in packed:
         if name.endswith(".zst"):
             require_whole(name)
@@ -138,10 +140,15 @@ def reader(names: list[str], connection: duckdb.DuckDBPyConnection) -> str:
         return f"read_csv({listed}, union_by_name = true, header = true, sample_size = -1, all_varchar = true)"
     if kind == "parquet":
         return f"read_parquet({listed}, union_by_name = true)"
-    lines = f"read_json({listed}, format = 'newline_delimited'"
-    described = connection.execute(f"DESCRIBE SELECT * FROM {lines}, union_by_name = true, sample_size = -1)")
-    columns = ", ".join(f"{quoted(row[0])}: 'VARCHAR'" for row in described.fetchall())
-    return f"{lines}, columns = {{{columns}}})"
+    found: dict[str, None] = {}
+    for name in names:  # one by one: together DuckDB would hold a buffer of 32 MB for each
+        with one_line(name):
+            described = connection.execute(
+                f"DESCRIBE SELECT * FROM read_json({quoted(name)}, {LINES}, sample_size = -1)"
+            )
+            found |= dict.fromkeys(row[0] for row in described.fetchall())
+    columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in found)
+    return f"read_json({listed}, {LINES}, columns = {{{columns}}})"
 
 
 def require_whole(name: str) -> None:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -101,7 +102,7 @@ def s3() -> Iterator[dict[str, str]]:
             server.terminate()
 
 
-def bucket(variables: dict[str, str], name: str = "rows"):  # type: ignore[no-untyped-def]
+def bucket(variables: dict[str, str], name: str = "rows") -> Any:
     """Return a bucket of the store."""
     return boto3.resource(
         "s3", endpoint_url=variables["AWS_ENDPOINT_URL"], region_name=variables["AWS_DEFAULT_REGION"],

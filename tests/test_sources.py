@@ -262,13 +262,40 @@ def test_a_store_that_does_not_answer_is_one_line(empty: Path, s3: dict[str, str
     refused(empty, "cannot be read", "connect", **(s3 | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}))
 
 
-def test_dvc_sees_that_an_object_changed(empty: Path, s3: dict[str, str]) -> None:
-    """With the object among the dependencies of `ingest`, `dvc repro` reads it again when it is another."""
-    pipeline = empty / "dvc.yaml"
+def depend(project: Path, *names: str) -> None:
+    """Let `ingest` depend on `names` instead of the sample."""
+    pipeline = project / "dvc.yaml"
     tree = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
     deps = [dep for dep in tree["stages"]["ingest"]["deps"] if dep != "demo/flights.parquet"]
-    tree["stages"]["ingest"]["deps"] = ["s3://rows/dep.csv", *deps]
+    tree["stages"]["ingest"]["deps"] = [*names, *deps]
     pipeline.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+
+def test_dvc_reads_a_database_again_when_told_or_for_another_window(empty: Path, postgres: tuple[str, Sql]) -> None:
+    """DVC cannot watch a database: the same window is not read twice, unless forced; another one is."""
+    address, sql = postgres
+    sql(f"CREATE TABLE watched AS {MADE.format(100)}")
+    depend(empty)
+    ask(empty, address, "SELECT * FROM watched")
+    counts = []
+    for arguments, end, change in (
+        ((), "2021-01-01", "SELECT 1"),
+        ((), "2021-01-01", "INSERT INTO watched SELECT id + 100, seen, amount, note, late FROM watched"),
+        (("-f",), "2021-01-01", "SELECT 1"),
+        ((), "2020-01-01 00:11:00", "SELECT 1"),
+        ((), "2021-01-01", "DELETE FROM watched WHERE id > 150"),
+    ):
+        sql(change)
+        set_param(empty, "ingest.start", "2020-01-01")
+        set_param(empty, "ingest.end", end)
+        works(run(empty, "dvc", "repro", *arguments, "ingest", PGPASSWORD=PASSWORD))
+        counts.append(int(table(empty, "len(t)")))
+    assert counts == [100, 100, 200, 20, 150]
+
+
+def test_dvc_sees_that_an_object_changed(empty: Path, s3: dict[str, str]) -> None:
+    """With the object among the dependencies of `ingest`, `dvc repro` reads it again when it is another."""
+    depend(empty, "s3://rows/dep.csv")
     ask(empty, "s3://rows/dep.csv")
     hashes, ran = [], []
     for count in (100, 100, 200):

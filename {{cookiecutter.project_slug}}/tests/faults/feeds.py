@@ -18,6 +18,12 @@ def lose_rows(copy: Copy) -> None:
     copy.code("stages/split.py", WRITE, f"{WRITE}.dropna()")
 
 
+def lose_drawn_rows(copy: Copy) -> None:
+    """Drop incomplete rows after the training rows were drawn, which leaves rows out by intent."""
+    copy.settings(lambda tree: tree["split"].update(max_train_rows=5000))
+    lose_rows(copy)
+
+
 def impute_all(copy: Copy) -> None:
     """Fill gaps with a median over training and test rows together."""
     whole = "record.read_parquet(validate.VALID)"
@@ -221,6 +227,7 @@ CATALOGUE = (
     Fault("mixed time zones", "two feeds, one with offsets", "quarantine", mixed_zones),
     Fault("duplicate keys", "a retry delivered rows again", "quarantine", repeat_keys),
     Fault("rows vanish between stages", "dropna() in a stage", "row_accounting", lose_rows),
+    Fault("rows vanish behind a sample", "dropna() after the rows were drawn", "row_accounting", lose_drawn_rows),
     Fault("imputed before the split", "a median over all rows", "row_accounting", impute_all),
     Fault("standardised before the split", "mean and spread over all rows", "row_accounting", standardise_all),
     Fault("history rewritten", "upstream corrected old rows in place", "history", rewrite_history),

@@ -162,10 +162,12 @@ def test_twins_are_found_by_value_whatever_their_chunk_looks_like(contract_of: M
     found = [keys.iloc[first : first + size] for first in range(0, 8, size)]
     contract = contract_of(id=one.model_dump())
     assert validate.repeated(lambda: found, contract).tolist() == [1, 2, 3, 4, 5, 6, 7]
-    pairs = pd.DataFrame({"a": [0.0, -0.0, 1.0, 1.0], "b": pd.Series([True, True, False, None], dtype="object")})
-    found = [pairs.iloc[first : first + size] for first in range(0, 4, size)]
+    pairs = pd.DataFrame({"a": [0.0, -0.0, 1.0, 1.0, 0.0]}).assign(
+        b=pd.Series([True, True, False, None, True], dtype="object")
+    )
+    found = [pairs.iloc[first : first + size].infer_objects() for first in range(0, 5, size)]
     contract = contract_of(id=..., a={"type": "float", "role": "key"}, b={"type": "bool", "role": "key"})
-    assert validate.repeated(lambda: found, contract).tolist() == [0, 1]
+    assert validate.repeated(lambda: found, contract).tolist() == [0, 1, 4]
 
 
 def test_an_integer_beside_another_value_keeps_its_digits() -> None:
@@ -184,6 +186,7 @@ def test_chunks_end_where_they_will_and_the_files_are_the_same(
     raw = rows_of(60)
     raw["size"] = raw["size"].where(raw.index > 20)
     raw["id"] = raw["id"].astype("Int64").where(raw.index != 40)
+    raw.loc[59, "id"] = 30
     project.schema()
     record.write_parquet(raw, ingest.OUT)
     files, monkey = set(), monkeypatch
@@ -195,8 +198,8 @@ def test_chunks_end_where_they_will_and_the_files_are_the_same(
         files.add(tuple(record.file_sha256(path) for path in names))
     assert len(files) == 1
     quarantine = record.read_parquet(validate.QUARANTINE)
-    assert quarantine["_broken"].tolist() == ["id: null"]
-    assert record.read_parquet(validate.VALID)["id"].tolist() == [i for i in range(60) if i != 40]
+    assert quarantine["_broken"].tolist() == ["id: duplicate key", "id: null", "id: duplicate key"]
+    assert record.read_parquet(validate.VALID)["id"].tolist() == [i for i in range(59) if i not in (30, 40)]
 
 
 def test_mixed_zones_in_text_set_only_those_rows_aside(rows_of: Make, contract_of: Make) -> None:

@@ -60,25 +60,12 @@ def repeated(keys: Callable[[], Iterable[pd.DataFrame]], contract: schema.Schema
 
     if not contract.key:
         return np.array([], dtype="int64")
-    hashes = np.concatenate([key_hashes(typed(raw)) for raw in keys()])
+    hashes = np.concatenate([pd.util.hash_pandas_object(typed(raw), index=False).to_numpy() for raw in keys()])
     ordered = np.sort(hashes)
     candidates = np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]])
     rows = [typed(raw[candidates[raw.index]]) for raw in keys()]
     same = pd.concat(rows).duplicated(keep=False)
     return same.index[same].to_numpy()
-
-
-def key_hashes(typed: pd.DataFrame) -> np.ndarray:
-    """A hash of 64 bits (n,) of each row's typed key: whether a chunk has nulls, or -0.0 for 0.0, does not count."""
-    import pandas as pd
-
-    def plain(values: pd.Series) -> pd.Series:
-        if pd.api.types.is_integer_dtype(values):
-            return values.astype("Int64")
-        number = pd.api.types.is_float_dtype(values) or pd.api.types.is_bool_dtype(values)
-        return values.astype("float64") + 0.0 if number else values
-
-    return pd.util.hash_pandas_object(typed.apply(plain), index=False).to_numpy()
 
 
 def broken_rules(raw: pd.DataFrame, typed: pd.DataFrame, contract: schema.Schema, twice: np.ndarray) -> pd.DataFrame:

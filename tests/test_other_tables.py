@@ -31,7 +31,7 @@ def diabetes(started: Path, tmp_path: Path) -> Path:
     schema: dict[str, Any] = {"task": "regression", "columns": roles | number}
     (project / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False), encoding="utf-8")
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    params["ingest"] = {"source": "rows_*.csv", "start": None, "end": None}
+    params["ingest"] = {"source": "rows_*.csv", "query": None, "start": None, "end": None}
     params["validate"]["min_rows"] = 400
     params["split"] |= {"by": "hash", "test_share": 0.4}
     params["train"] |= {"estimator": "sklearn.linear_model.Ridge", "arguments": {"alpha": 2.0}, "encoding": "onehot"}
@@ -107,7 +107,7 @@ def ask(params: dict[str, Any], task: str) -> dict[str, Any]:
     """Change parameters: split and resample by storm, and say what a meteorologist would insist on."""
     several = task == "multiclass"
     kind = "Classifier" if several else "Regressor"
-    params["ingest"] = {"source": "storms.csv", "start": None, "end": None}
+    params["ingest"] = {"source": "storms.csv", "query": None, "start": None, "end": None}
     params["split"] |= {"by": "group", "test_share": 0.3}
     params["train"] |= {"estimator": f"sklearn.ensemble.HistGradientBoosting{kind}", "encoding": "ordinal",
                         "arguments": {"max_iter": 60, "min_samples_leaf": 50}}  # fmt: skip

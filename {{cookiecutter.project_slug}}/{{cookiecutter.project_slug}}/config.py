@@ -44,9 +44,13 @@ class Block(BaseModel):
 
 
 class Ingest(Block):
-    """Where rows come from, and which window of the time column is kept: start <= time < end."""
+    """Where rows come from, and which window of the time column is kept: start <= time < end.
+
+    `query` is what a database is asked; null for files.
+    """
 
     source: str = Field(min_length=1)
+    query: str | None = Field(min_length=1)
     start: dt.datetime | None
     end: dt.datetime | None
 
@@ -67,11 +71,15 @@ class Validate(Block):
 
 
 class Split(Block):
-    """How test rows are chosen. `time`: the last `test_days` days; else a share, by hash of key or group."""
+    """How test rows are chosen. `time`: the last `test_days` days; else a share, by hash of key or group.
+
+    Of more training rows than `max_train_rows` that many are drawn.
+    """
 
     by: Literal["time", "group", "stratified", "hash"]
     test_days: int = Field(ge=1)
     test_share: float = Field(gt=0, lt=1)
+    max_train_rows: int = Field(ge=1)
 
 
 class Pretrain(Block):
@@ -211,7 +219,9 @@ def describe(error: ValidationError) -> str:
         elif problem["type"] == "missing":
             lines.append(f"missing key {key}: add it")
         else:
-            lines.append(f"{key}: {problem['msg']} (found {problem['input']!r:.60})")
+            # Of a whole block only the key is said: the line ends in logs, and a source may hold a password.
+            found = "" if isinstance(problem["input"], dict) else f" (found {problem['input']!r:.60})"
+            lines.append(f"{key}: {problem['msg']}{found}")
     return "; ".join(lines)
 
 

@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +19,23 @@ from .errors import InputError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+#: Rows read at once, and rows of a row group: what a stage holds in memory does not grow with the table.
+CHUNK = 250_000
+ROW_GROUP = 100_000
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file next to `path`, then rename it onto `path`.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file's path next to `path`, renamed onto `path` at the end, and removed if that is not reached.
 
     Raises StoreError when the folder cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
+        yield partial
         os.replace(partial, path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -38,6 +45,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink(missing_ok=True)
         except OSError:
             pass  # the folder itself cannot be entered: the error above already says so
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file next to `path`, then rename it onto `path`. Raises InputError."""
+    with replacing(path) as partial:
+        write(partial)
 
 
 def rounded(value: Any) -> Any:
@@ -77,16 +90,78 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     write_atomically(path, lambda partial: frame.to_parquet(partial, index=False, compression="zstd"))
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what reading the table at `path` raises into an InputError."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `dvc repro`")
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a readable Parquet table: run `dvc repro`") from error
+
+
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a table that an earlier stage wrote; InputError when it is missing or damaged."""
     import pandas as pd
 
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run `dvc repro`")
-    try:
+    with readable(path):
         return pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not a readable Parquet table: run `dvc repro`") from error
+
+
+def columns(path: Path) -> list[str]:
+    """Names of the columns of the table at `path`. Raises InputError when it is missing or damaged."""
+    from pyarrow import parquet
+
+    with readable(path):
+        return list(parquet.read_schema(path).names)
+
+
+def chunks(path: Path, columns: list[str] | None = None, rows: int | None = None) -> Iterator[pd.DataFrame]:
+    """The table at `path` in pieces of at most `rows` (CHUNK) rows, in order, its index going on from piece to piece.
+
+    A column of integers stays one where a piece has a null (pandas' Int64), so that no piece's values depend on another
+    row. Raises InputError when the file is missing or damaged.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    nullable = {pa.type_for_alias(f"int{bits}"): getattr(pd, f"Int{bits}Dtype")() for bits in (8, 16, 32, 64)}
+    first = 0
+    with readable(path), parquet.ParquetFile(path) as table:
+        for batch in table.iter_batches(batch_size=rows or CHUNK, columns=columns):
+            kinds = {batch.schema.field(i).type for i in range(batch.num_columns) if batch.column(i).null_count}
+            frame = batch.to_pandas(types_mapper={k: v for k, v in nullable.items() if k in kinds}.get)
+            yield frame.set_axis(pd.RangeIndex(first, first + len(frame)))
+            first += len(frame)
+
+
+@contextmanager
+def parquet_writer(path: Path, kinds: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """A function that appends rows to the table at `path`, which is there, whole, at the end only.
+
+    Row groups have ROW_GROUP rows however the rows come, so that equal rows give equal bytes. Raises InputError.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    waiting: list[pa.Table] = []
+
+    with replacing(path) as partial, parquet.ParquetWriter(partial, kinds, compression="zstd") as writer:
+
+        def append(frame: pd.DataFrame) -> None:
+            waiting.append(pa.Table.from_pandas(frame, schema=kinds, preserve_index=False))
+            held = pa.concat_tables(waiting).combine_chunks()
+            full = held.num_rows - held.num_rows % ROW_GROUP
+            if full:
+                writer.write_table(held.slice(0, full), row_group_size=ROW_GROUP)
+            waiting[:] = [held.slice(full)]
+
+        yield append
+        for rest in waiting:
+            if rest.num_rows:
+                writer.write_table(rest.combine_chunks())
 
 
 def file_sha256(path: Path) -> str:

@@ -9,34 +9,35 @@ import numpy as np
 import pandas as pd
 from project import Copy, Fault
 
+#: Where the split writes the training rows of a chunk.
+WRITE = "            to_train(frame[train[frame.index]]"
+
 
 def lose_rows(copy: Copy) -> None:
     """Drop incomplete rows while splitting."""
-    copy.code(
-        "stages/split.py",
-        "    record.write_parquet(train, TRAIN)",
-        "    train = train.dropna()\n    record.write_parquet(train, TRAIN)",
-    )
+    copy.code("stages/split.py", WRITE, f"{WRITE}.dropna()")
+
+
+def lose_drawn_rows(copy: Copy) -> None:
+    """Drop incomplete rows after the training rows were drawn, which leaves rows out by intent."""
+    copy.settings(lambda tree: tree["split"].update(max_train_rows=5000))
+    lose_rows(copy)
 
 
 def impute_all(copy: Copy) -> None:
     """Fill gaps with a median over training and test rows together."""
-    copy.code(
-        "stages/split.py",
-        "    chosen = is_test(frame, contract, params, seed)\n",
-        "    frame = frame.fillna(frame.median(numeric_only=True))\n"
-        "    chosen = is_test(frame, contract, params, seed)\n",
-    )
+    whole = "record.read_parquet(validate.VALID)"
+    copy.code("stages/split.py", WRITE, f"            frame = frame.fillna({whole}.median(numeric_only=True))\n{WRITE}")
 
 
 def standardise_all(copy: Copy) -> None:
     """Scale numbers by mean and spread over training and test rows together."""
     copy.code(
         "stages/split.py",
-        "    chosen = is_test(frame, contract, params, seed)\n",
-        '    number = contract.features("float")\n'
-        "    frame[number] = (frame[number] - frame[number].mean()) / frame[number].std()\n"
-        "    chosen = is_test(frame, contract, params, seed)\n",
+        WRITE,
+        '            number = contract.features("float")\n'
+        "            whole = record.read_parquet(validate.VALID, number)\n"
+        f"            frame[number] = (frame[number] - whole.mean()) / whole.std()\n{WRITE}",
     )
 
 
@@ -226,6 +227,7 @@ CATALOGUE = (
     Fault("mixed time zones", "two feeds, one with offsets", "quarantine", mixed_zones),
     Fault("duplicate keys", "a retry delivered rows again", "quarantine", repeat_keys),
     Fault("rows vanish between stages", "dropna() in a stage", "row_accounting", lose_rows),
+    Fault("rows vanish behind a sample", "dropna() after the rows were drawn", "row_accounting", lose_drawn_rows),
     Fault("imputed before the split", "a median over all rows", "row_accounting", impute_all),
     Fault("standardised before the split", "mean and spread over all rows", "row_accounting", standardise_all),
     Fault("history rewritten", "upstream corrected old rows in place", "history", rewrite_history),

@@ -97,10 +97,11 @@ def split_entities(copy: Copy) -> None:
 
 def random_days(copy: Copy) -> None:
     """The test rows are days drawn at random."""
+    day = 'known.assign(day=known["time"].dt.normalize())'
     copy.code(
         "stages/split.py",
-        "return last_days(frame[str(contract.time)], params.test_days)",
-        'return shares(frame.assign(day=frame[str(contract.time)].dt.normalize()), ["day"], seed) < 0.25',
+        'return last_days(known["time"], params.test_days)',
+        f'return known["time"].notna() & (shares({day}, ["day"], 0) < 0.25)',
     )
 
 

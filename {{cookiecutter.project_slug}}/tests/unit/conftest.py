@@ -32,9 +32,9 @@ TARGETS: dict[str, Any] = {
 }
 PARAMS: dict[str, Any] = {
     "seed": 7,
-    "ingest": {"source": "source.parquet", "start": None, "end": None},
+    "ingest": {"source": "source.parquet", "query": None, "start": None, "end": None},
     "validate": {"min_rows": 10, "min_class_rows": 2},
-    "split": {"by": "time", "test_days": 3, "test_share": 0.25},
+    "split": {"by": "time", "test_days": 3, "test_share": 0.25, "max_train_rows": 1_000_000},
     "pretrain": {"smoke_rows": 20},
     "train": {
         "estimator": "sklearn.linear_model.LogisticRegression",

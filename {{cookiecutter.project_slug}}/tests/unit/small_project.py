@@ -37,9 +37,9 @@ WEAK, GOOD = 0.001, 1.0
 BUILT: list[Path] = []
 PARAMS: dict[str, Any] = {
     "seed": 1,
-    "ingest": {"source": "rows.csv", "start": None, "end": None},
+    "ingest": {"source": "rows.csv", "query": None, "start": None, "end": None},
     "validate": {"min_rows": 10, "min_class_rows": 5},
-    "split": {"by": "time", "test_days": 30, "test_share": 0.2},
+    "split": {"by": "time", "test_days": 30, "test_share": 0.2, "max_train_rows": 1_000_000},
     "pretrain": {"smoke_rows": 50},
     "train": {
         "estimator": "sklearn.linear_model.LogisticRegression",

@@ -82,6 +82,12 @@ def test_a_mistake_is_named_by_its_key(load: Callable[..., config.Params], chang
     assert "\n" not in str(caught.value)
 
 
+def test_a_block_is_not_printed(load: Callable[..., config.Params]) -> None:
+    """A source may hold a password, and the line ends in a log."""
+    with pytest.raises(InputError, match="ingest: Value error, start must lie before end$"):
+        load(ingest={"source": "postgresql://me:hush@here/db", "start": "2024-02-01", "end": "2024-02-01"})
+
+
 def test_an_expectation_may_name_a_class(load: Callable[..., config.Params]) -> None:
     """Under the key `class`, in what the verdict hashes, too."""
     params = load(posttrain=expecting(**{"class": "long"}))

@@ -24,10 +24,17 @@ def snap(
     """Take a snapshot of a source below the working directory; the rows of it."""
     monkeypatch.chdir(tmp_path)
 
-    def take(source: str, start: Any = None, end: Any = None, contract: schema.Schema | None = None) -> pd.DataFrame:
-        settings = config.Ingest(source=source, start=start, end=end)
+    def take(
+        source: str,
+        start: Any = None,
+        end: Any = None,
+        contract: schema.Schema | None = None,
+        query: str | None = None,
+    ) -> pd.DataFrame:
+        settings = config.Ingest(source=source, query=query, start=start, end=end)
         count = ingest.snapshot(settings, contract or contract_of(), tmp_path / "raw.parquet")
         rows = record.read_parquet(tmp_path / "raw.parquet")
+        assert not list(tmp_path.glob(".*"))
         assert count == len(rows)
         return rows
 

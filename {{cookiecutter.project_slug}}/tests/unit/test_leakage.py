@@ -91,3 +91,14 @@ def test_rows_without_a_partner_are_counted_on_the_larger_side() -> None:
     assert leakage.unmatched(few, many) == leakage.unmatched(many, few) == 3
     assert leakage.unmatched(many, np.append(many, many[:1])) == 1
     assert leakage.unmatched(few[:0], many[:0]) == 0
+
+
+def test_rows_left_out_by_intent_are_not_missed_and_others_are() -> None:
+    """Exactly so many, and no value that was not there before; columns are named as ever."""
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0, 3.0], "b": [1.0, 1.0, 2.0, 2.0]})
+    parts = [table.iloc[[0]], table.iloc[[2]]]
+    assert leakage.changed(table, parts, ["a", "b"], 2) == (0, [])
+    assert leakage.changed(table, parts, ["a", "b"])[0] == 2
+    assert leakage.changed(table, parts, ["a", "b"], 1)[0] == 1
+    assert leakage.changed(table, parts, ["a", "b"], 3)[0] == 1
+    assert leakage.changed(table, [parts[0], parts[1].assign(a=9.0)], ["a", "b"], 2) == (1, ["a"])

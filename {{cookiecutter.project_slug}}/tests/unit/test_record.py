@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from {{ cookiecutter.project_slug }} import record
 from {{ cookiecutter.project_slug }}.errors import InputError
@@ -97,3 +99,26 @@ def test_the_hash_of_a_value_knows_no_order_of_keys() -> None:
     """Equal mappings have equal hashes; equal numbers of another type do not matter to JSON's reader."""
     assert record.value_sha256({"a": 1, "b": [1, 2]}) == record.value_sha256({"b": [1, 2], "a": 1})
     assert record.value_sha256({"a": [1, 2]}) != record.value_sha256({"a": [2, 1]})
+
+
+def test_chunks_are_the_table_in_order(tmp_path: Path) -> None:
+    """Their index goes on; an integer stays exact beside a null, in its chunk and in the next."""
+    long = 2**60 + 1
+    table = pa.table({"n": pa.array([long, None, 3, 4, 5]), "t": list("abcde")})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    found = list(record.chunks(tmp_path / "a.parquet", rows=2))
+    assert [list(part.index) for part in found] == [[0, 1], [2, 3], [4]]
+    assert [value for part in found for value in part["n"].dropna()] == [long, 3, 4, 5]
+    assert [value for part in record.chunks(tmp_path / "a.parquet", ["t"], 3) for value in part["t"]] == list("abcde")
+    assert record.columns(tmp_path / "a.parquet") == ["n", "t"]
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "is missing"), ("no table", "is not a readable Parquet")])
+def test_a_table_that_cannot_be_read_in_chunks_says_so(tmp_path: Path, content: str | None, said: str) -> None:
+    """As one that is read whole."""
+    if content:
+        (tmp_path / "a.parquet").write_text(content)
+    with pytest.raises(InputError, match=said):
+        list(record.chunks(tmp_path / "a.parquet"))
+    with pytest.raises(InputError, match=said):
+        record.columns(tmp_path / "a.parquet")

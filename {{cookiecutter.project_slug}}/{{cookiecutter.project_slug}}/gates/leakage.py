@@ -51,26 +51,33 @@ def row_hashes(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:
     return pd.util.hash_pandas_object(frame[columns], index=False).to_numpy()
 
 
-def unmatched(before: np.ndarray, after: np.ndarray) -> int:
-    """How many hashes of `before` have no partner in `after`, or the other way round: 0 for equal multisets."""
+def unmatched(before: np.ndarray, after: np.ndarray, left_out: int = 0) -> int:
+    """How many hashes of `before` have no partner in `after`, or the other way round: 0 for equal multisets.
+
+    `left_out` of `before` have none by intent.
+    """
     _, code = np.unique(np.concatenate([before, after]), return_inverse=True)
     size = int(code.max()) + 1 if len(code) else 0
     surplus = np.bincount(code[: len(before)], minlength=size) - np.bincount(code[len(before) :], minlength=size)
-    return int(max(surplus.clip(min=0).sum(), -surplus.clip(max=0).sum()))
+    return int(max(abs(surplus.clip(min=0).sum() - left_out), -surplus.clip(max=0).sum()))
 
 
-def changed(before: pd.DataFrame, after: list[pd.DataFrame], columns: list[str]) -> tuple[int, list[str]]:
+def changed(
+    before: pd.DataFrame, after: list[pd.DataFrame], columns: list[str], left_out: int = 0
+) -> tuple[int, list[str]]:
     """Rows whose values are not those they had `before`, in whatever order, and the columns that differ.
 
     Columns are held one by one first: a row whose columns all hold the right values in the wrong places still
-    counts, under no column's name. A column that a part lost counts for all rows.
+    counts, under no column's name. A column that a part lost counts for all rows. `left_out` rows of `before` are in
+    no part by intent.
     """
     lost = [name for name in columns if any(name not in part for part in after)]
     if lost:
         return len(before), lost
 
     def differing(names: list[str]) -> int:
-        return unmatched(row_hashes(before, names), np.concatenate([row_hashes(part, names) for part in after]))
+        parts = np.concatenate([row_hashes(part, names) for part in after])
+        return unmatched(row_hashes(before, names), parts, left_out)
 
     rows = differing(columns)
     return rows, [name for name in columns if differing([name])] if rows else []

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import config, record, schema
-from ..errors import InputError
+from ..errors import InputError, StoreError
+from .database import is_database
+from .source import engine, one_line, quoted, table
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,37 +21,6 @@ OUT = Path("data/raw.parquet")
 REPORT = Path("reports/ingest.json")
 #: The key of rows without a readable time.
 NO_DAY = "no time"
-
-
-def source_files(source: str, root: Path = Path()) -> list[Path]:
-    """The files that a path or glob names, sorted. Raises InputError for none, or an empty one."""
-    pattern = Path(source)
-    if pattern.is_absolute():
-        root, pattern = Path(pattern.anchor), pattern.relative_to(pattern.anchor)
-    files = sorted(path for path in root.glob(str(pattern)) if path.is_file())
-    if not files:
-        raise InputError(f"ingest.source: no file matches {source}; mend it in params.yaml")
-    for path in files:
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty: give a file with rows, or leave it out of ingest.source")
-    return files
-
-
-def reader(files: list[Path]) -> str:
-    """The DuckDB table function that reads `files`: Parquet as typed, CSV all columns as text."""
-    kinds = {"".join(path.suffixes[-2:] if path.suffix in (".gz", ".zst") else [path.suffix]) for path in files}
-    names = "[" + ", ".join(quoted(str(path)) for path in files) + "]"
-    if kinds == {".parquet"}:
-        return f"read_parquet({names}, union_by_name = true)"
-    if all(kind.startswith(".csv") for kind in kinds):
-        return f"read_csv({names}, union_by_name = true, header = true, sample_size = -1, all_varchar = true)"
-    found = ", ".join(sorted(kinds))
-    raise InputError(f"ingest.source: cannot read {found}; give .parquet or .csv (also .csv.gz, .csv.zst), one kind")
-
-
-def quoted(text: str) -> str:
-    """`text` as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
@@ -76,44 +47,39 @@ def window(params: config.Ingest, contract: schema.Schema) -> str:
 def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
     """Copy the window's rows to `out` and return how many there are. Raises InputError.
 
-    One thread: DuckDB's Parquet bytes depend on the number of threads.
+    One thread: DuckDB's Parquet bytes depend on the number of threads. Files keep their order; the rows of a database
+    have none, and are sorted.
     """
-    import duckdb
-
-    query = f"SELECT * FROM {reader(source_files(params.source))}"
-    connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": "false"})
-    try:
-        columns = [row[0] for row in connection.execute(f"DESCRIBE {query}").fetchall()]
-        if params.start or params.end:
-            condition = window(params, contract)
-            if contract.time not in columns:
-                raise InputError(f"column {contract.time} is missing from {params.source}: it is the time column")
-            query += f" WHERE {condition}"
-        record.write_atomically(out, lambda partial: copy(connection, query, partial))
-        counted = connection.execute(f"SELECT count(*) FROM read_parquet({quoted(str(out))})").fetchone()
-    except duckdb.Error as error:
-        raise InputError(f"{params.source} cannot be read: {str(error).splitlines()[0]}") from error
-    finally:
-        connection.close()
-    rows = int(counted[0]) if counted else 0
-    if rows == 0:
-        out.unlink()
-        between = f" between {params.start} and {params.end}" if params.start or params.end else ""
-        raise InputError(f"{params.source} holds no rows{between}: move ingest.start/end or give rows")
+    with record.replacing(out) as partial, engine(out.parent, threads=1) as (connection, folder):
+        query = f"SELECT * FROM {table(params, connection, folder)}"
+        with one_line(params.source):
+            columns = [row[0] for row in connection.execute(f"DESCRIBE {query}").fetchall()]
+            if params.start or params.end:
+                condition = window(params, contract)
+                if contract.time not in columns:
+                    raise InputError(f"column {contract.time} is missing from {params.source}: it is the time column")
+                query += f" WHERE {condition}"
+            if is_database(params.source):
+                query += " ORDER BY ALL"
+            rows = copy(connection, query, partial)
+        if rows == 0:
+            between = f" between {params.start} and {params.end}" if params.start or params.end else ""
+            raise InputError(f"{params.source} holds no rows{between}: move ingest.start/end or give rows")
     return rows
 
 
-def copy(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> None:
-    """Write a query's rows to `out`. Raises OSError when `out` cannot be written, duckdb.Error for all else."""
+def copy(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
+    """Write a query's rows to `out`; how many. Raises StoreError when `out` cannot be written, duckdb.Error for all else."""
     import duckdb
 
     try:
-        connection.execute(f"COPY ({query}) TO {quoted(str(out))} (FORMAT parquet, COMPRESSION zstd)")
+        copied = connection.execute(f"COPY ({query}) TO {quoted(str(out))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
     except duckdb.IOException as error:
         why = re.search(rf'{re.escape(out.name)}\W*: ([^"\n]+)', str(error))
         if why is None:
             raise
-        raise OSError(why[1]) from error
+        raise StoreError(f"cannot write {out.parent}: {why[1]}; check the folder and the disk") from error
+    return int(copied[0]) if copied else 0
 
 
 def as_text(name: str, kind: str) -> str:
@@ -131,19 +97,16 @@ def as_text(name: str, kind: str) -> str:
     return f"coalesce({typed.get(kind, '')}{plain}, chr(30))"
 
 
-def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], str]:
+def fingerprints(path: Path, contract: schema.Schema) -> tuple[dict[str, str], str]:
     """Rows and content of each calendar day, and a hash of what that covers: the declared columns found there.
 
     A day's entry is "ROWS HASH": the sum of its rows' MD5 numbers modulo 2**64, so that neither the order of rows nor
     the number of threads matters and equal rows do not cancel. MD5 of the values as text, since DuckDB's own `hash`
     may change with its version. Days are empty without a time column. Raises InputError.
     """
-    import duckdb
-
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    try:
+    with engine(path.parent) as (connection, _), one_line(str(path)):
         connection.execute("SET TimeZone = 'UTC'")
-        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quoted(str(table))})").fetchall()
+        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quoted(str(path))})").fetchall()
         kinds = {row[0] for row in described}
         covered = [[name, column.type] for name, column in contract.columns.items() if name in kinds]
         if contract.time is None or contract.time not in kinds:
@@ -152,12 +115,8 @@ def fingerprints(table: Path, contract: schema.Schema) -> tuple[dict[str, str], 
         found = connection.execute(
             f"SELECT try_cast({identifier(contract.time)} AS TIMESTAMP)::DATE::VARCHAR AS day, count(*),"
             f" sum(md5_number_lower(concat_ws(chr(31), {values}))::HUGEINT)"
-            f" FROM read_parquet({quoted(str(table))}) GROUP BY day ORDER BY day NULLS LAST"
+            f" FROM read_parquet({quoted(str(path))}) GROUP BY day ORDER BY day NULLS LAST"
         ).fetchall()
-    except duckdb.Error as error:
-        raise InputError(f"{table} cannot be read: {str(error).splitlines()[0]}") from error
-    finally:
-        connection.close()
     days = {day or NO_DAY: f"{rows} {int(total) % 2**64:016x}" for day, rows, total in found}
     return days, record.value_sha256(covered)
 

@@ -17,7 +17,7 @@ PACKAGE = command.PACKAGE
 ROOT = PACKAGE.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 #: The journal: `train` calls it when all is written, and goes on whatever it does, so that no result depends on it.
-JOURNAL = {"registry.tracking", "registry.versions"}
+JOURNAL = {"registry.journal"}
 #: Who may import whom: a layer imports its own rank (within itself) or a lower one.
 RANKS = {"__main__": 9, "loop": 9, "stages": 3, "serving": 3, "monitoring": 3, "gates": 2, "registry": 2}
 

@@ -21,7 +21,7 @@ import pytest
 
 from {{ cookiecutter.project_slug }} import config, record
 from {{ cookiecutter.project_slug }}.gates import verdict
-from {{ cookiecutter.project_slug }}.registry import tracking, versions
+from {{ cookiecutter.project_slug }}.registry import journal, tracking, versions
 from {{ cookiecutter.project_slug }}.stages import train
 
 from . import small_project
@@ -54,10 +54,10 @@ def test_a_training_is_journalled_once_however_often_it_runs(project):
 
 def test_an_unfinished_journal_entry_is_not_taken_for_a_training(project):
     client, params, training = tracking.client(), config.load(), record.read_json(verdict.TRAINING)
-    identity = tracking.training_id(params, training) + "x"
+    identity = journal.training_id(params, training) + "x"
     run = client.create_run(tracking.experiment_id(client), tags={"training": identity})
-    client.set_tag(tracking.training_run(client, params, training), "training", "other")
-    assert tracking.training_run(client, params, training) != run.info.run_id
+    client.set_tag(journal.training_run(client, params, training), "training", "other")
+    assert journal.training_run(client, params, training) != run.info.run_id
 
 
 @pytest.mark.parametrize("logged", [0, 1, 9])
@@ -67,16 +67,16 @@ def test_a_run_that_a_kill_left_unfinished_is_completed(project, logged):
     [finished] = journalled(client)
     whole = client.get_run(finished).data
     client.delete_run(finished)
-    tags = {"training": tracking.training_id(params, training), "digest": training["digest"]}
+    tags = {"training": journal.training_id(params, training), "digest": training["digest"]}
     left = client.create_run(tracking.experiment_id(client), tags=tags).info.run_id
     for key in sorted(whole.params, key=lambda key: key != "evaluate.replicates")[:logged]:
         client.log_param(left, key, "199" if key == "evaluate.replicates" else whole.params[key])
-    assert tracking.training_run(client, params, training) == left
+    assert journal.training_run(client, params, training) == left
     assert journalled(client) == [left]
     run = client.get_run(left)
     assert (run.info.status, run.data.metrics) == ("FINISHED", pytest.approx(whole.metrics, rel=1e-5))
     assert run.data.params == whole.params | ({"evaluate.replicates": "199"} if logged else {})
-    assert tracking.training_run(client, params, training) == left
+    assert journal.training_run(client, params, training) == left
 
 
 def test_more_parameters_than_mlflow_takes_at_once_are_all_logged(project, monkeypatch):
@@ -84,15 +84,15 @@ def test_more_parameters_than_mlflow_takes_at_once_are_all_logged(project, monke
     [finished] = journalled(client)
     whole = client.get_run(finished).data.params
     client.delete_run(finished)
-    monkeypatch.setattr(tracking, "BATCH", len(whole) - 1)
-    assert client.get_run(tracking.training_run(client, params, training)).data.params == whole
+    monkeypatch.setattr(journal, "BATCH", len(whole) - 1)
+    assert client.get_run(journal.training_run(client, params, training)).data.params == whole
 
 
 def test_a_finished_run_goes_before_an_unfinished_one(project):
     client, params, training = tracking.client(), config.load(), record.read_json(verdict.TRAINING)
     [finished] = journalled(client)
-    client.create_run(tracking.experiment_id(client), tags={"training": tracking.training_id(params, training)})
-    assert tracking.training_run(client, params, training) == finished
+    client.create_run(tracking.experiment_id(client), tags={"training": journal.training_id(params, training)})
+    assert journal.training_run(client, params, training) == finished
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://nobody@127.0.0.1:9/none"])
@@ -231,4 +231,4 @@ def test_an_experiment_in_a_copy_uses_the_store_of_the_project(tmp_path, monkeyp
 
 
 def test_names_that_mlflow_does_not_admit_are_mended():
-    assert tracking.flat({"a": {"b#c": 1}, "d": [1]}) == {"a.b_c": "1", "d": "[1]"}
+    assert journal.flat({"a": {"b#c": 1}, "d": [1]}) == {"a.b_c": "1", "d": "[1]"}

@@ -149,7 +149,7 @@ def gated(project: Any, rows_of: Make, monkeypatch: pytest.MonkeyPatch) -> Calla
         inputs = verdict.inputs("pretrain", params)
         record.write_json(verdict.REPORTS["pretrain"], {"verdict": "pass", "gates": [gate], "inputs": inputs})
         project.journalled = []
-        monkeypatch.setattr(train.tracking, "journal", lambda *given: project.journalled.append(given))
+        monkeypatch.setattr(train.journal, "log", lambda *given: project.journalled.append(given))
         return project
 
     return make

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import errno
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from filelock import FileLock
 from {{ cookiecutter.project_slug }} import config, record
 from {{ cookiecutter.project_slug }}.errors import GateClosed, InputError
 from {{ cookiecutter.project_slug }}.gates import verdict
-from {{ cookiecutter.project_slug }}.registry import artefact, tracking, versions
+from {{ cookiecutter.project_slug }}.registry import artefact, bundles, tracking, versions
 
 from . import small_project
 
@@ -43,7 +43,7 @@ def test_a_bundle_holds_what_it_takes_to_predict_and_to_explain(project):
             artefact.digest(folder / "model.skops", folder / "code" / tracking.NAME / "features.py")
             == (version.tags["digest"])
         )
-        assert len(record.read_parquet(folder / versions.KEYS)) == 1200
+        assert len(record.read_parquet(folder / bundles.KEYS)) == 1200
     expected = {"MLmodel", "model.skops", "schema.yaml", "params.yaml", "dvc.lock", "lineage.json", "requirements.txt"}
     assert expected <= names
     assert "reports/posttrain.json" in names

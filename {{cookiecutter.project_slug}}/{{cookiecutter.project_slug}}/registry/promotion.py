@@ -15,7 +15,7 @@ import numpy as np
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
 from ..gates import intervals, metrics, verdict
-from . import comparison, tracking, versions
+from . import bundles, comparison, tracking, versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFra
         if theirs.classes != ours.classes:
             raise InputError(f"version {version.version} tells {theirs.classes} apart, this schema.yaml {ours.classes}:"
                              " start anew with `promote --reset REASON`")  # fmt: skip
-        trained = record.read_parquet(folder / versions.KEYS)["key"]
+        trained = record.read_parquet(folder / bundles.KEYS)["key"]
         # By the key that the version's own schema declares: its row keys are hashes of those columns.
         seen = versions.row_keys(test, theirs).isin(trained)
         return metrics.scores(record.read_parquet(out), "predicted", theirs), seen.to_numpy()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import platform
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,22 +11,17 @@ from typing import TYPE_CHECKING, Any
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
 from ..gates import verdict
-from . import artefact, lineage, tracking
+from . import bundles, journal, lineage, tracking
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-KEYS = "train_keys.parquet"
 #: Seconds to wait for another command of this project.
 WAIT = 60
-#: Reports that are not about the model alone.
-NOT_OF_THE_MODEL = ("faults.json", "promotion.json", "reproduce.json")
 #: Tags of versions: whom one is about to replace as champion, and that one was taken back.
 REPLACES, ROLLED_BACK = "replaces", "rolled_back"
-#: Files of a bundle that MLflow writes, or adds to later.
-NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
 
 
 @contextlib.contextmanager
@@ -100,39 +93,6 @@ def row_keys(frame: pd.DataFrame, contract: schema.Schema) -> pd.Series:
     return pd.util.hash_pandas_object(frame[columns], index=False)
 
 
-def write_bundle(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
-    """All that a version carries: model in MLflow's format, code, contract, parameters, pipeline, reports, keys.
-
-    MLmodel is written by MLflow's own class rather than by `save_model`, which would dump the model anew.
-    """
-    import sklearn
-    from mlflow.models import Model
-
-    shutil.copy(verdict.MODEL, folder / "model.skops")
-    for name in ("params.yaml", "schema.yaml", "dvc.lock"):
-        shutil.copy(name, folder)
-    shutil.copy(verdict.TRAINING, folder)
-    shutil.copy("requirements-serve.lock", folder / "requirements.txt")
-    shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns(*NOT_OF_THE_MODEL))
-    record.write_json(folder / lineage.MACHINE, lineage.machine())
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(verdict.PACKAGE, folder / "code" / verdict.PACKAGE.name, ignore=ignored)
-    record.write_parquet(train_keys, folder / KEYS)
-    record.write_json(folder / "lineage.json", facts)
-    version = platform.python_version()
-    (folder / "python_env.yaml").write_text(
-        f"python: {version}\nbuild_dependencies: []\ndependencies: [-r requirements.txt]\n", encoding="utf-8"
-    )
-    meta = Model()
-    trusted = sorted({*artefact.TRUSTED, *artefact.needed(verdict.MODEL)})
-    meta.add_flavor("sklearn", pickled_model="model.skops", sklearn_version=sklearn.__version__,
-                    serialization_format="skops", code="code", skops_trusted_types=trusted)  # fmt: skip
-    meta.add_flavor("python_function", loader_module="mlflow.sklearn", model_path="model.skops",
-                    predict_fn="predict" if facts["task"] == "regression" else "predict_proba", code="code",
-                    python_version=version, env={"virtualenv": "python_env.yaml"})  # fmt: skip
-    meta.save(folder / "MLmodel")
-
-
 def register(client: MlflowClient, params: config.Params) -> ModelVersion:
     """The version of this workspace's model, created if there is none, with `challenger` pointing to it.
 
@@ -160,16 +120,16 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     latest = str(train[contract.time].max()) if contract.time else ""
     facts = {**lineage.workspace(params), "task": contract.task, "train_until": latest}
     keys = pd.DataFrame({"key": row_keys(train, contract)})
-    run_id = tracking.training_run(client, params, training)
+    run_id = journal.training_run(client, params, training)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            write_bundle(Path(folder), facts, keys)
+            bundles.write(Path(folder), facts, keys)
         except FileNotFoundError as error:
             raise InputError(f"cannot bundle {error.filename}: {error.strerror}; restore it with git") from error
         except OSError as error:  # copytree raises one that holds a list of others
             reason = error.strerror or error.args[0][0][-1]
             raise tracking.StoreError(f"cannot bundle the model: {reason}; check the disk of {folder}") from error
-        facts["bundle_sha256"] = content(Path(folder))
+        facts["bundle_sha256"] = bundles.content(Path(folder))
         place = f"model_{facts['bundle_sha256'][:12]}"  # where no other bundle, half sent before a kill, can lie
         try:
             client.log_artifacts(run_id, folder, place)
@@ -180,12 +140,6 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     return client.create_model_version(
         tracking.NAME, source=f"runs:/{run_id}/{place}", run_id=run_id, tags={k: str(v) for k, v in facts.items()}
     )
-
-
-def content(folder: Path) -> str:
-    """SHA-256 over the files of a bundle that decide what it predicts and what it was trained on."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    return record.tree_sha256([path for path in files if path.name not in NOT_OURS], folder)
 
 
 @contextlib.contextmanager
@@ -199,7 +153,7 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
             raise tracking.unreachable(error) from error
         if not (path / "model.skops").is_file():
             raise InputError(f"version {version.version} has no model file in the store: restore the store's files")
-        if content(path) != version.tags["bundle_sha256"]:
+        if bundles.content(path) != version.tags["bundle_sha256"]:
             reason = f"version {version.version} is not what was registered (its files were changed)"
             raise GateClosed(["digest"], f"{reason}: restore the store's files, or roll back")
         yield path

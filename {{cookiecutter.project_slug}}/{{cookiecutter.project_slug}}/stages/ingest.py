@@ -69,11 +69,13 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
 
 
 def copy(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
-    """Write a query's rows to `out`; how many. Raises StoreError when `out` cannot be written, duckdb.Error for all else."""
+    """Write a query's rows to `out`; how many. Raises StoreError where writing fails, duckdb.Error for all else."""
     import duckdb
 
     try:
-        copied = connection.execute(f"COPY ({query}) TO {quoted(str(out))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        copied = connection.execute(
+            f"COPY ({query}) TO {quoted(str(out))} (FORMAT parquet, COMPRESSION zstd)"
+        ).fetchone()
     except duckdb.IOException as error:
         why = re.search(rf'{re.escape(out.name)}\W*: ([^"\n]+)', str(error))
         if why is None:

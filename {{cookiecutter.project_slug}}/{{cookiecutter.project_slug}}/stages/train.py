@@ -15,7 +15,7 @@ import numpy as np
 from .. import config, model, record, schema
 from ..errors import InputError
 from ..gates import intervals, metrics, verdict
-from ..registry import artefact, tracking
+from ..registry import artefact, journal
 from . import split
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ def main() -> None:
         "inner_folds": inner,
     }
     record.write_json(verdict.TRAINING, training)
-    tracking.journal(params, training)
+    journal.log(params, training)

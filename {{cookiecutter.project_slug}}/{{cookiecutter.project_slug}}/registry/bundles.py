@@ -1,0 +1,57 @@
+"""A bundle: the folder that a version carries, which is all that it takes to predict with it and to make it again."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from .. import record
+from ..gates import verdict
+from . import artefact, lineage
+
+KEYS = "train_keys.parquet"
+#: Reports that are not about the model alone.
+NOT_OF_THE_MODEL = ("faults.json", "promotion.json", "reproduce.json")
+#: Files of a bundle that MLflow writes, or adds to later.
+NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
+
+
+def write(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
+    """All that a version carries: model in MLflow's format, code, contract, parameters, pipeline, reports, keys.
+
+    MLmodel is written by MLflow's own class rather than by `save_model`, which would dump the model anew.
+    """
+    import sklearn
+    from mlflow.models import Model
+
+    shutil.copy(verdict.MODEL, folder / "model.skops")
+    for name in ("params.yaml", "schema.yaml", "dvc.lock"):
+        shutil.copy(name, folder)
+    shutil.copy(verdict.TRAINING, folder)
+    shutil.copy("requirements-serve.lock", folder / "requirements.txt")
+    shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns(*NOT_OF_THE_MODEL))
+    record.write_json(folder / lineage.MACHINE, lineage.machine())
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(verdict.PACKAGE, folder / "code" / verdict.PACKAGE.name, ignore=ignored)
+    record.write_parquet(train_keys, folder / KEYS)
+    record.write_json(folder / "lineage.json", facts)
+    version = platform.python_version()
+    (folder / "python_env.yaml").write_text(
+        f"python: {version}\nbuild_dependencies: []\ndependencies: [-r requirements.txt]\n", encoding="utf-8"
+    )
+    meta = Model()
+    trusted = sorted({*artefact.TRUSTED, *artefact.needed(verdict.MODEL)})
+    meta.add_flavor("sklearn", pickled_model="model.skops", sklearn_version=sklearn.__version__,
+                    serialization_format="skops", code="code", skops_trusted_types=trusted)  # fmt: skip
+    meta.add_flavor("python_function", loader_module="mlflow.sklearn", model_path="model.skops",
+                    predict_fn="predict" if facts["task"] == "regression" else "predict_proba", code="code",
+                    python_version=version, env={"virtualenv": "python_env.yaml"})  # fmt: skip
+    meta.save(folder / "MLmodel")
+
+
+def content(folder: Path) -> str:
+    """SHA-256 over the files of a bundle that decide what it predicts and what it was trained on."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return record.tree_sha256([path for path in files if path.name not in NOT_OURS], folder)

@@ -25,7 +25,7 @@ def lines_of_code(path: Path) -> int:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
-            node.body[0] = ast.Pass()
+            del node.body[0]
     placed = [node for node in ast.walk(tree) if isinstance(node, (ast.stmt, ast.expr))]
     return len({line for node in placed for line in (node.lineno, node.end_lineno)})
 

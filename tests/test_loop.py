@@ -42,8 +42,8 @@ def test_the_default_bake_promotes_with_margin(started: Path) -> None:
 
 
 def test_a_project_is_clean_on_arrival(started: Path) -> None:
-    """R6: the project's own hooks change nothing, its types and its unit tests pass."""
-    for session in ("lint", "types", "unit"):
+    """R6: the project's own hooks change nothing, and its types pass; its unit tests run in its workflow, under act."""
+    for session in ("lint", "types"):
         works(run(started, sys.executable, "-m", "nox", "-s", session))
     assert run(started, "git", "status", "--porcelain").stdout == ""
 

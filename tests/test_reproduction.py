@@ -17,7 +17,7 @@ SETTINGS = {
     "eight threads": {"OMP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "8", "TZ": "America/St_Johns"},
     "two threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "PYTHONHASHSEED": "7"},
 }  # fmt: skip
-SLOW = ("two threads",)
+SLOW = ("two threads", "eight threads")
 #: Edits of the team's own files: name, what stands there, what comes instead.
 COARSER = (f"{SLUG}/features.py", "+ times[name].dt.minute", "+ times[name].dt.minute // 10 * 10")
 SHORTER = ("params.yaml", "max_iter: 100", "max_iter: 80")

@@ -265,6 +265,7 @@ def checks_after(train, test, model, table, out: Path) -> dict:
 def log(model, params: dict, metrics: dict, test: pd.DataFrame, out: Path, how: str) -> None:
     """A run with its model, registered and made champion."""
     mlflow.set_tracking_uri(f"sqlite:///{out.resolve()}/mlflow.db")
+    mlflow.create_experiment("plain", artifact_location=(out / "artifacts").resolve().as_uri())
     mlflow.set_experiment("plain")
     with mlflow.start_run():
         mlflow.log_params(params)

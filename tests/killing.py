@@ -155,8 +155,9 @@ class Small:
         found = []
         for number in [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]:
             with suppress(OSError):  # it ended meanwhile, or only waits to be collected
-                line = Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                words = Path(f"/proc/{number}/cmdline").read_bytes().decode().split("\0")
                 here = Path(f"/proc/{number}/cwd").resolve() == self.root
+                line = "" if "-c" in words else " ".join(words)  # not the shell between dvc and its stage
                 if here and what in line and (f" -m {SLUG} " in line or " --gate-stage=" in line):
                     found.append(number)
         return found

@@ -27,8 +27,12 @@ import pytest
 from baking import environment
 from running import SLUG, free_port
 
+#: Who logs in to PostgreSQL.
+USER = "mlflow"
+#: By what one logs in, wherever that is.
+PASSWORD = "not-a-secret"
 #: rclone knows no key shorter than this.
-KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secretsecretsecret"}
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": PASSWORD}
 AWS = {**KEYS, "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -75,10 +79,10 @@ class Server:
             self.process = None
 
 
-def answers(server: Server, path: str = "") -> bool:
+def answers(address: str) -> bool:
     """Tell whether a server speaks HTTP by now."""
     try:
-        urllib.request.urlopen(server.url + path, timeout=5).close()
+        urllib.request.urlopen(address, timeout=5).close()
     except urllib.error.HTTPError:
         return True
     except OSError:
@@ -142,13 +146,17 @@ def binaries() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """Return a PostgreSQL server of its own, run by another user where we are root, which it refuses."""
+    """Return a PostgreSQL server of its own that asks for PASSWORD, run by another user where we are root."""
     user = "nobody" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to another user
+    secret = folder / "password"
+    secret.write_text(PASSWORD, encoding="utf-8")
     if user:
-        shutil.chown(folder, user)
+        for path in (folder, secret):
+            shutil.chown(path, user)
     programs, port = binaries(), free_port()
-    make: list[str | Path] = [programs / "initdb", "-D", folder / "data", "-U", "mlflow", "-A", "trust", "--no-sync"]
+    make: list[str | Path] = [programs / "initdb", "-D", folder / "data", "-U", USER, "-A", "scram-sha-256",
+                              "--pwfile", secret, "--no-sync"]  # fmt: skip
     subprocess.run(make, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
     ready: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     command = [programs / "postgres", "-D", folder / "data", "-p", port, "-h", "127.0.0.1", "-F", "-k", ""]
@@ -170,7 +178,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert rclone, "rclone is not beside this Python: install requirements.lock"
     command = [rclone, "--config", "", "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key",
                ",".join(KEYS.values()), str(folder / "buckets")]  # fmt: skip
-    server = Server(command, port, folder / "log", up=answers)
+    server = Server(command, port, folder / "log", up=lambda server: answers(server.url))
     server.start()
     yield server
     server.end()
@@ -188,13 +196,17 @@ def mlflow_server(started: Path, postgres: Server, s3: Server, tmp_path_factory:
                   ) -> Iterator[Registry]:  # fmt: skip
     """Return MLflow's server, from the project's own environment: runs in PostgreSQL, artefacts in S3."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
-    database = f"postgresql+psycopg://mlflow@127.0.0.1:{postgres.port}/postgres"
+    database = f"postgresql+psycopg://{USER}@127.0.0.1:{postgres.port}/postgres"
     command = [str(started / ".venv/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers",
                "1", "--backend-store-uri", database, "--artifacts-destination", "s3://mlflow/art"]  # fmt: skip
-    variables = AWS | {"MLFLOW_S3_ENDPOINT_URL": s3.url, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    variables = AWS | {
+        "PGPASSWORD": PASSWORD,
+        "MLFLOW_S3_ENDPOINT_URL": s3.url,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     path = os.pathsep.join([str(started / ".venv/bin"), os.environ["PATH"]])
     server = Registry(command, port, folder / "log", variables=variables | {"PATH": path},
-                      up=lambda server: answers(server, "/health"))  # fmt: skip
+                      up=lambda server: answers(f"{server.url}/health"))  # fmt: skip
     server.start()
     yield server
     server.end()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
 from disks import read_only, small_disk
+from killing import rows
 from running import SLUG, champion_loads, command, copy_of, digest, forget, one_line, run, set_param, works
 from stores import Registry
 
@@ -68,9 +67,9 @@ def test_a_pipeline_on_a_full_disk_ends_right_once_there_is_room(
 
 def registered(project: Path) -> dict[str, object]:
     """Return what each alias of a project's own store points to, and its versions."""
-    with closing(sqlite3.connect(project / ".mlflow/mlflow.db")) as store:
-        versions = store.execute("select version from model_versions order by version").fetchall()
-        return {**dict(store.execute("select alias, version from registered_model_aliases")), "versions": versions}
+    store = project / ".mlflow/mlflow.db"
+    versions = rows(store, "select version from model_versions order by version")
+    return {**dict(rows(store, "select alias, version from registered_model_aliases")), "versions": versions}
 
 
 def test_a_promotion_on_a_full_disk_moves_nothing(changed: tuple[Path, str], tmp_path: Path) -> None:

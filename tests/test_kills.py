@@ -8,17 +8,15 @@ import random
 import re
 import shutil
 import signal
-import socket
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from killing import ORPHAN, STORE, Small, kill_after, rows, until
-from running import SLUG, copy_of, run, said, start, works
+from running import SLUG, copy_of, free_port, run, said, start, works
+from stores import answers
 
 KILLS = [5, pytest.param(50, marks=pytest.mark.slow)]
 STAGES = ("ingest", "validate", "split", "pretrain", "train", "evaluate", "posttrain")
@@ -78,14 +76,17 @@ def test_after_a_kill_the_next_run_ends_as_if_there_had_been_none(small: Small, 
     assert seen["late"] <= 0.2 * kills
 
 
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
 @pytest.mark.parametrize(
     ("more", "stage", "killed"), [(STAGES_HOLD, "train", "dvc"), (GATES_HOLD, "pretrain", "stage")]
 )
-def test_what_was_started_ends_with_who_started_it(small: Small, more: dict[str, str], stage: str, killed: str) -> None:
-    """A stage with its dvc, a gate's tests with their stage; the next run does not meet them."""
+def test_what_was_started_ends_with_who_started_it(
+    small: Small, more: dict[str, str], stage: str, killed: str, shell: str
+) -> None:
+    """A stage with its dvc, also past a shell that stays between; a gate's tests with their stage."""
     small.reset(stage)
     small.extend(more)
-    dvc = start(small.root, "dvc", "repro", HELD="yes")
+    dvc = start(small.root, "dvc", "repro", HELD="yes", SHELL=shell)
     assert until((small.root / "there").exists), said(dvc)
     assert len(small.at_work()) == (1 if killed == "dvc" else 2)
     os.kill(dvc.pid if killed == "dvc" else small.at_work(f" -m {SLUG} ")[0], signal.SIGKILL)
@@ -144,9 +145,7 @@ def test_two_clones_that_share_a_server_have_one_champion(small: Small, tmp_path
     """Two folders have two locks: who comes second finds a champion that it was not compared with, and says so."""
     small.reset(None)
     clone = copy_of(small.root, tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     address, database = f"http://127.0.0.1:{port}", tmp_path / "server.db"
     stores = ("--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(tmp_path / "artifacts"))
     server = start(small.root, "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1", *stores)
@@ -164,13 +163,6 @@ def test_two_clones_that_share_a_server_have_one_champion(small: Small, tmp_path
     assert all("by now, no longer none: run the command again" in text for text in told if "refused" in text)
     [champion] = rows(database, "SELECT version FROM registered_model_aliases WHERE alias = 'champion'")
     assert champion in rows(database, "SELECT version FROM model_versions")
-
-
-def answers(address: str) -> bool:
-    """Whether a server is there."""
-    with suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
-        return bool(answer.status == 200)
-    return False
 
 
 @pytest.mark.parametrize("kills", [3, *KILLS[1:]])

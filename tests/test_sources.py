@@ -5,23 +5,19 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import shutil
-import socket
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import yaml
-from running import SLUG, command, copy_of, run, set_param, works
+from running import SLUG, command, copy_of, free_port, run, set_param, works
+from stores import AWS, PASSWORD, USER, Server, binaries
 
 Sql = Callable[[str], str]
-PASSWORD = "not-a-secret"
 COLUMNS = {
     "id": {"type": "int", "role": "key"},
     "seen": {"type": "datetime", "role": "time"},
@@ -42,64 +38,28 @@ PEAK = (
 )
 
 
-def free_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[tuple[str, Sql]]:
-    """Start a PostgreSQL server that asks for PASSWORD; its address, and what runs SQL there."""
-    found = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ["PATH"].split(os.pathsep))]
-    programs = next(folder for folder in found if (folder / "initdb").exists())
-    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses root
-    folder = Path(tempfile.mkdtemp(prefix="postgres_"))
-    (folder / "password").write_text(PASSWORD, encoding="utf-8")
-    if user:
-        for path in (folder, folder / "password"):
-            shutil.chown(path, user)
-    port, data = free_port(), str(folder / "data")
+def database(postgres: Server) -> tuple[str, Sql]:
+    """Return the address of a PostgreSQL server that asks for PASSWORD, and what runs SQL there."""
+    address = f"postgresql://{USER}@127.0.0.1:{postgres.port}/postgres"
 
-    def program(name: str, *arguments: str) -> str:
-        """Run one of PostgreSQL's programs as a user it accepts; what it printed."""
-        line = [str(programs / name), *arguments]
-        done = subprocess.run(line, cwd=folder, user=user, env=os.environ | {"PGPASSWORD": PASSWORD},
-                              stdout=subprocess.PIPE, text=True, check=True)  # fmt: skip
+    def sql(text: str) -> str:
+        """Return what PostgreSQL answers."""
+        line = [str(binaries() / "psql"), "-qtA", "-v", "ON_ERROR_STOP=1", "-d", address, "-c", text]
+        done = subprocess.run(
+            line, env=os.environ | {"PGPASSWORD": PASSWORD}, stdout=subprocess.PIPE, text=True, check=True
+        )
         return done.stdout
 
-    where = f"-h 127.0.0.1 -p {port} -k {folder}"
-    program("initdb", "-D", data, "-U", "tester", "-A", "scram-sha-256", "--pwfile", str(folder / "password"))
-    program("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", f"{where} -c fsync=off", "start")
-    try:
-        address = f"postgresql://tester@127.0.0.1:{port}/postgres"
-        yield address, lambda text: program("psql", "-qtA", "-v", "ON_ERROR_STOP=1", "-d", address, "-c", text)
-    finally:
-        program("pg_ctl", "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+    return address, sql
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[dict[str, str]]:
-    """Start an S3 store in memory with an empty bucket `rows`; the variables that lead there."""
-    port = free_port()
-    variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "someone",
-                 "AWS_SECRET_ACCESS_KEY": PASSWORD, "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
-    with subprocess.Popen(
-        [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as server:  # fmt: skip
-        try:
-            for _ in range(200):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            bucket(variables).create()
-            yield variables
-        finally:
-            server.terminate()
+def store(s3: Server) -> dict[str, str]:
+    """Return the variables that lead to an S3 store with an empty bucket `rows`."""
+    variables = AWS | {"AWS_ENDPOINT_URL": s3.url}
+    bucket(variables).create()
+    return variables
 
 
 def bucket(variables: dict[str, str], name: str = "rows") -> Any:
@@ -152,9 +112,9 @@ def refused(project: Path, *said: str, **variables: str) -> None:
     assert not [path.name for path in project.glob("data/*") if path.name != ".gitignore"]
 
 
-def test_the_order_of_a_table_does_not_count_and_each_value_does(empty: Path, postgres: tuple[str, Sql]) -> None:
+def test_the_order_of_a_table_does_not_count_and_each_value_does(empty: Path, database: tuple[str, Sql]) -> None:
     """The same rows are the same version of the data, wherever an update has put them."""
-    address, sql = postgres
+    address, sql = database
     sql(f"CREATE TABLE moved AS {MADE.format(20_000)}")
     ask(empty, address, "SELECT * FROM moved")
     hashes = []
@@ -169,9 +129,9 @@ def test_the_order_of_a_table_does_not_count_and_each_value_does(empty: Path, po
 
 
 @pytest.mark.slow
-def test_a_million_rows_of_postgresql_stream(empty: Path, postgres: tuple[str, Sql]) -> None:
+def test_a_million_rows_of_postgresql_stream(empty: Path, database: tuple[str, Sql]) -> None:
     """Memory is bounded and does not grow with rows; shuffled rows give the same bytes."""
-    address, sql = postgres
+    address, sql = database
     sql(f"CREATE TABLE few AS {MADE.format(200_000)}; CREATE TABLE many AS {MADE.format(1_000_000)}")
     sql("CREATE TABLE shuffled AS SELECT * FROM many ORDER BY md5(id::text)")
     peaks: dict[str, int] = {}
@@ -186,9 +146,9 @@ def test_a_million_rows_of_postgresql_stream(empty: Path, postgres: tuple[str, S
     assert peaks["many"] < 1.4 * peaks["few"], peaks  # five times the rows; what is sorted is in memory up to MEMORY
 
 
-def test_a_query_knows_the_window_and_every_value_is_exact_text(empty: Path, postgres: tuple[str, Sql]) -> None:
+def test_a_query_knows_the_window_and_every_value_is_exact_text(empty: Path, database: tuple[str, Sql]) -> None:
     """Decimals, times with and without a zone, words, gaps; :start and :end are bound, not pasted."""
-    address, sql = postgres
+    address, sql = database
     sql("""CREATE TABLE odd (id int, seen timestamp, amount numeric, note text, late bool, at timestamptz, more jsonb);
         INSERT INTO odd VALUES (1, '2020-01-01', 0.10, '00501', true, '2020-01-01 00:00+02', '{"b": [1], "a": null}'),
         (2, '2020-01-31 23:59:59.25', 12345678901234567890.123, 'it''s 50% :end', NULL, NULL, NULL),
@@ -205,15 +165,15 @@ def test_a_query_knows_the_window_and_every_value_is_exact_text(empty: Path, pos
     })  # fmt: skip
 
 
-def test_a_database_that_does_not_answer_is_one_line(empty: Path, postgres: tuple[str, Sql]) -> None:
+def test_a_database_that_does_not_answer_is_one_line(empty: Path, database: tuple[str, Sql]) -> None:
     """A password in the address, a wrong one, another port, a column that is not there."""
-    address, _ = postgres
-    ask(empty, address.replace("tester@", f"tester:{PASSWORD}@"), "SELECT 1 AS id")
+    address, _ = database
+    ask(empty, address.replace(f"{USER}@", f"{USER}:{PASSWORD}@"), "SELECT 1 AS id")
     refused(empty, "ingest.source holds a password", "PGPASSWORD or ~/.pgpass")
     ask(empty, address, "SELECT nothing FROM pg_class")
     refused(empty, "cannot be read", "password authentication failed", PGPASSWORD="wrong")
     refused(empty, "cannot be read", 'column "nothing" does not exist', PGPASSWORD=PASSWORD)
-    ask(empty, f"postgresql://tester@127.0.0.1:{free_port()}/postgres", "SELECT 1 AS id")
+    ask(empty, f"postgresql://{USER}@127.0.0.1:{free_port()}/postgres", "SELECT 1 AS id")
     refused(empty, "cannot be read", "onnection refused")
     ask(empty, address)
     refused(empty, "ingest.query: a database needs one")
@@ -227,7 +187,7 @@ def rows(first: int, end: int) -> str:
 HEAD = "id,seen,amount,note,late\n"
 
 
-def test_objects_are_read_as_files_are(empty: Path, s3: dict[str, str]) -> None:
+def test_objects_are_read_as_files_are(empty: Path, store: dict[str, str]) -> None:
     """A glob over compressed CSV gives the snapshot that the same files give; Parquet and JSON lines, too."""
     (empty / "in").mkdir()
     with gzip.open(empty / "in/a.csv.gz", "wt") as stream:
@@ -236,30 +196,30 @@ def test_objects_are_read_as_files_are(empty: Path, s3: dict[str, str]) -> None:
     (empty / "one.jsonl").write_text('{"id": 1, "seen": "2020-01-01", "note": "00501"}\n{"id": 2}\n')
     works(run(empty, "python", "-c", "import pandas as pd; pd.DataFrame({'id': range(9)}).to_parquet('two.parquet')"))
     for name in ("in/a.csv.gz", "in/b.csv", "one.jsonl", "two.parquet"):
-        bucket(s3).upload_file(str(empty / name), name)
+        bucket(store).upload_file(str(empty / name), name)
     for pattern, count in (("in/*.csv*", 60_000), ("one.jsonl", 2), ("two.parquet", 9)):
         ask(empty, pattern)
         works(command(empty, "ingest"))
         here = data_hash(empty)
         ask(empty, f"s3://rows/{pattern}")
-        works(command(empty, "ingest", **s3))
+        works(command(empty, "ingest", **store))
         assert data_hash(empty) == here
         assert table(empty, "len(t)") == str(count)
 
 
-def test_a_store_that_does_not_answer_is_one_line(empty: Path, s3: dict[str, str]) -> None:
+def test_a_store_that_does_not_answer_is_one_line(empty: Path, store: dict[str, str]) -> None:
     """No bucket, no object, a cut one, no credentials, no store."""
     ask(empty, "s3://nowhere/a.csv")
-    refused(empty, "no file matches s3://nowhere/a.csv", **s3)
+    refused(empty, "no file matches s3://nowhere/a.csv", **store)
     ask(empty, "s3://rows/nothing/*.csv")
-    refused(empty, "no file matches s3://rows/nothing/*.csv", **s3)
+    refused(empty, "no file matches s3://rows/nothing/*.csv", **store)
     for name, packed in (("cut.csv.gz", gzip.compress((HEAD + rows(0, 9999)).encode())), ("none.csv", b"")):
-        bucket(s3).put_object(Key=name, Body=packed[: len(packed) // 2])
+        bucket(store).put_object(Key=name, Body=packed[: len(packed) // 2])
         ask(empty, f"s3://rows/{name}")
-        refused(empty, f"s3://rows/{name}", **s3)
-    without = {"AWS_ENDPOINT_URL": s3["AWS_ENDPOINT_URL"], "AWS_EC2_METADATA_DISABLED": "true"}
+        refused(empty, f"s3://rows/{name}", **store)
+    without = {"AWS_ENDPOINT_URL": store["AWS_ENDPOINT_URL"], "AWS_EC2_METADATA_DISABLED": "true"}
     refused(empty, "s3://rows/none.csv cannot be read", "credentials", **without)
-    refused(empty, "cannot be read", "connect", **(s3 | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}))
+    refused(empty, "cannot be read", "connect", **(store | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}))
 
 
 def depend(project: Path, *names: str) -> None:
@@ -271,9 +231,9 @@ def depend(project: Path, *names: str) -> None:
     pipeline.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
 
 
-def test_dvc_reads_a_database_again_when_told_or_for_another_window(empty: Path, postgres: tuple[str, Sql]) -> None:
+def test_dvc_reads_a_database_again_when_told_or_for_another_window(empty: Path, database: tuple[str, Sql]) -> None:
     """DVC cannot watch a database: the same window is not read twice, unless forced; another one is."""
-    address, sql = postgres
+    address, sql = database
     sql(f"CREATE TABLE watched AS {MADE.format(100)}")
     depend(empty)
     ask(empty, address, "SELECT * FROM watched")
@@ -293,14 +253,14 @@ def test_dvc_reads_a_database_again_when_told_or_for_another_window(empty: Path,
     assert counts == [100, 100, 200, 20, 150]
 
 
-def test_dvc_sees_that_an_object_changed(empty: Path, s3: dict[str, str]) -> None:
+def test_dvc_sees_that_an_object_changed(empty: Path, store: dict[str, str]) -> None:
     """With the object among the dependencies of `ingest`, `dvc repro` reads it again when it is another."""
     depend(empty, "s3://rows/dep.csv")
     ask(empty, "s3://rows/dep.csv")
     hashes, ran = [], []
     for count in (100, 100, 200):
-        bucket(s3).put_object(Key="dep.csv", Body=(HEAD + rows(0, count)).encode())
-        ran.append("Running stage 'ingest'" in works(run(empty, "dvc", "repro", "ingest", **s3)))
+        bucket(store).put_object(Key="dep.csv", Body=(HEAD + rows(0, count)).encode())
+        ran.append("Running stage 'ingest'" in works(run(empty, "dvc", "repro", "ingest", **store)))
         hashes.append(data_hash(empty))
     assert ran == [True, False, True]
     assert len(set(hashes)) == 2

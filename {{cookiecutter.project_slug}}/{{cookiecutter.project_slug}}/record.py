@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file next to `path`, then rename it onto `path`. Raises InputError."""
+    """Let `write` fill a temporary file next to `path`, then rename it onto `path`. Raises StoreError."""
     with replacing(path) as partial:
         write(partial)
 
@@ -141,7 +141,7 @@ def chunks(path: Path, columns: list[str] | None = None, rows: int | None = None
 def parquet_writer(path: Path, kinds: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
     """A function that appends rows to the table at `path`, which is there, whole, at the end only.
 
-    Row groups have ROW_GROUP rows however the rows come, so that equal rows give equal bytes. Raises InputError.
+    Row groups have ROW_GROUP rows however the rows come, so that equal rows give equal bytes. Raises StoreError.
     """
     import pyarrow as pa
     from pyarrow import parquet

@@ -2,8 +2,8 @@
 
 A killed `dvc` leaves its stage running, and the next `dvc repro` starts one beside it. So a stage that DVC started
 ends when DVC does, and every stage holds a lock, which the operating system frees however its holder dies. The
-watch takes a moment to notice, does not run in a process's first moments, and does not see past a shell that stays
-between (fish): the lock makes that harmless, since the new stage waits, clears up, and only then reads and writes.
+watch takes a moment to notice and does not run in a process's first moments: the lock makes that harmless, since the
+new stage waits, clears up, and only then reads and writes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,22 @@ def end_with(process: int) -> None:
 
 
 def end_with_dvc() -> None:
-    """End with the parent when that is DVC; a stage run by hand may outlive its shell."""
-    if "DVC_ROOT" in os.environ:
-        end_with(os.getppid())
+    """End with the DVC that runs this stage, if one does; a stage run by hand may outlive its shell.
+
+    DVC runs a stage through a shell, and some (Debian's sh, fish) stay between: DVC is the first above this process
+    that does not carry the name of the stage.
+    """
+    import psutil
+
+    stage = os.environ.get("DVC_STAGE")
+    if stage is None:
+        return
+    for parent in psutil.Process().parents():
+        with contextlib.suppress(psutil.Error):  # one that may not be read, or is gone, is taken for DVC
+            if parent.environ().get("DVC_STAGE") == stage:
+                continue
+        end_with(parent.pid)
+        return
 
 
 def alive(process: int) -> bool:

@@ -24,21 +24,27 @@ with exclusive("train"):
     print("in", flush=True)
     sys.stdin.read()
 """
-#: What ends with DVC, and a process that starts it, says which, and waits.
-STAGE = f"import time, {workspace.__name__} as w; w.end_with_dvc(); print('watching', flush=True); time.sleep(9)"
+#: What ends with DVC, and says who it is and that it watches; and a DVC that runs it through a shell, or not.
+STAGE = f"import os, time, {workspace.__name__} as w; w.end_with_dvc(); print(os.getpid(), flush=True); time.sleep(9)"
 PARENT = f"""
-import subprocess, sys
-print(subprocess.Popen([sys.executable, "-c", {STAGE!r}]).pid, flush=True)
+import os, subprocess, sys
+subprocess.Popen([*sys.argv[1:], sys.executable, "-c", {STAGE!r}], env=os.environ | VARIABLES)
 sys.stdin.read()
 """
+#: A shell that stays, and waits for what it runs.
+SHELL = ["sh", "-c", '"$@"; true', "sh"]
 
 
-def start(program: str, folder: Path) -> subprocess.Popen[str]:
+def start(program: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """A process of ours in a folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        [sys.executable, "-c", program], cwd=folder, env=environment | {"PYTHONPATH": str(ROOT)}, text=True, **pipes
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        **pipes,
     )
 
 
@@ -112,16 +118,26 @@ def test_what_the_stage_raises_passes_and_frees_the_folder(tmp_path, monkeypatch
             raise FileNotFoundError
 
 
-@pytest.mark.parametrize(("variable", "gone"), [({"DVC_ROOT": "."}, True), ({}, False)])
-def test_a_stage_of_dvc_ends_with_it_and_one_run_by_hand_does_not(tmp_path, monkeypatch, variable, gone):
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    for name, value in variable.items():
-        monkeypatch.setenv(name, value)
-    parent = start(PARENT, tmp_path)
+@pytest.mark.parametrize("shell", [[], SHELL])
+@pytest.mark.parametrize(("variables", "gone"), [({"DVC_STAGE": "train"}, True), ({}, False)])
+def test_a_stage_of_dvc_ends_with_it_and_one_run_by_hand_does_not(tmp_path, monkeypatch, variables, gone, shell):
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    parent = start(PARENT.replace("VARIABLES", repr(variables)), tmp_path, *shell)
     child = int(parent.stdout.readline())
-    assert parent.stdout.readline() == "watching\n"
     parent.kill()
     parent.wait()
     assert ends(child) == gone
     if not gone:
         os.kill(child, 9)
+
+
+def test_a_parent_that_may_not_be_read_is_taken_for_dvc(monkeypatch):
+    def hidden(process: psutil.Process) -> dict[str, str]:
+        raise psutil.AccessDenied(process.pid)
+
+    watched = []
+    monkeypatch.setenv("DVC_STAGE", "train")
+    monkeypatch.setattr(psutil.Process, "environ", hidden)
+    monkeypatch.setattr(workspace, "end_with", watched.append)
+    workspace.end_with_dvc()
+    assert watched == [os.getppid()]

@@ -42,8 +42,13 @@ def require_committed() -> None:
 
 def environment() -> str:
     """SHA-256 over Python's minor version and every installed distribution with its version."""
-    installed = sorted({f"{d.name}=={d.version}".lower() for d in metadata.distributions()})
+    installed = sorted(f"{name}=={version}".lower() for name, version in packages().items())
     return record.value_sha256([list(sys.version_info[:2]), installed])
+
+
+def packages() -> dict[str, str]:
+    """Version of each installed distribution, by its name in lower case, sorted."""
+    return dict(sorted((found.name.lower(), found.version) for found in metadata.distributions()))
 
 
 def machine() -> dict[str, Any]:
@@ -58,7 +63,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu(),
         "blas": ", ".join(sorted(kernels)),
-        "packages": {d.name.lower(): d.version for d in sorted(metadata.distributions(), key=lambda d: d.name.lower())},
+        "packages": packages(),
     }
 
 

@@ -142,8 +142,8 @@ def reproduce(client: MlflowClient, name: str) -> bool:
     """Reproduce the version that `name` (alias or number) means; write `reports/reproduce.json`, print, and tell
     whether its predictions are equal within `TOLERANCE` and its metrics to six digits. Raises InputError.
     """
-    facts = versions.lineage_of(client, name)
-    version = client.get_model_version(facts["model"], facts["version"])
+    version = versions.named(client, name)
+    facts = {"version": str(version.version), **version.tags}
     with versions.bundle(client, version) as bundle, tempfile.TemporaryDirectory() as folder:
         report = make_again(facts, bundle, Path(folder, "project"))
     equal = report["largest_difference"] <= TOLERANCE and not report["metrics"]

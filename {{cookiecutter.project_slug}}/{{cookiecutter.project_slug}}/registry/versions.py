@@ -202,15 +202,21 @@ def rollback(client: MlflowClient) -> tuple[str, str]:
     return found["previous"], found["champion"]
 
 
+def named(client: MlflowClient, name: str) -> ModelVersion:
+    """The version that an alias or a number names. Raises InputError when there is none."""
+    version = by_number(client, name) if name.isdecimal() else by_alias(client, name)
+    if version is None:
+        what = "version" if name.isdecimal() else "version has the alias"
+        raise InputError(f"no {what} {name}: run `promote` (or `register` for challenger)")
+    return version
+
+
 def lineage_of(client: MlflowClient, name: str) -> dict[str, Any]:
     """Version, run, and every fact that was recorded with the version that an alias or a number names.
 
     Raises InputError when there is none.
     """
-    version = by_number(client, name) if name.isdecimal() else by_alias(client, name)
-    if version is None:
-        what = "version" if name.isdecimal() else "version has the alias"
-        raise InputError(f"no {what} {name}: run `promote` (or `register` for challenger)")
-    named = [alias for alias, number in sorted(aliases(client).items()) if number == str(version.version)]
-    return {"model": tracking.NAME, "version": str(version.version), "aliases": ", ".join(named) or "none",
+    version = named(client, name)
+    here = [alias for alias, number in sorted(aliases(client).items()) if number == str(version.version)]
+    return {"model": tracking.NAME, "version": str(version.version), "aliases": ", ".join(here) or "none",
             "run_id": version.run_id, **dict(sorted(version.tags.items()))}  # fmt: skip

@@ -103,9 +103,8 @@ def main() -> None:
         report[label] = metrics.summary(found, blocks, params.gates.confidence, params.evaluate.replicates)
     record.write_parquet(predictions, verdict.PREDICTIONS)
     record.write_json(REPORT, report)
-    shutil.rmtree(
-        PLOTS, ignore_errors=True
-    )  # a plot that is drawn no more would stay in the folder, which is an output
+    # A plot that is drawn no more would stay in the folder, which is an output.
+    shutil.rmtree(PLOTS, ignore_errors=True)
     for name, table in plots(predictions, blocks, contract, threshold).items():
         text = record.rounded(table.to_dict("list"))
         write_csv(PLOTS / f"{name}.csv", text)

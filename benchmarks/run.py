@@ -85,7 +85,7 @@ class Project:
     def cost(self, *command: str) -> Cost:
         """The cost of a command in the project's environment."""
         program = shutil.which(command[0], path=self.path) or command[0]
-        return cost([program, *command[1:]], self.root, PATH=self.path, OMP_WAIT_POLICY="PASSIVE")
+        return cost([program, *command[1:]], self.root, PATH=self.path)
 
     def repro(self, *targets: str) -> Cost:
         """The cost of a pipeline that has run nowhere before."""
@@ -100,7 +100,10 @@ class Project:
             return self.cost("python", str(HERE / "plain.py"), "demo/flights.parquet", out, "--mlflow", how)
 
     def enlarge(self, rows: int) -> float:
-        """Give the source so many rows, drawn from its own days with new ids; its size in memory, in MB."""
+        """Give the source so many rows, drawn from its own days with new ids; its size in memory, in MB.
+
+        The project's past goes, by which gate `history` would know the days and refuse other rows of them.
+        """
         table = self.root / "demo/flights.parquet"
         kept = self.root / "demo/original.parquet"
         if not kept.exists():
@@ -115,6 +118,13 @@ class Project:
         made = subprocess.run(
             [python, "-c", script, kept, table, str(rows)], check=True, capture_output=True, text=True
         )
+        shutil.rmtree(self.root / ".git")
+        for report in self.root.glob("reports/*.json"):
+            report.unlink()
+        (self.root / "dvc.lock").unlink(missing_ok=True)
+        someone = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+        for command in (["init", "-q"], ["add", "-A"], [*someone, "commit", "-qm", f"{rows} rows"]):
+            subprocess.run(["git", *command], cwd=self.root, check=True)
         return float(made.stdout)
 
 

@@ -41,6 +41,7 @@ def environment() -> dict[str, str | None]:
         "PYTHONDONTWRITEBYTECODE": None,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_WAIT_POLICY": "PASSIVE",  # as in __main__.py
+        "GOMP_SPINCOUNT": "1000",
     }
 
 

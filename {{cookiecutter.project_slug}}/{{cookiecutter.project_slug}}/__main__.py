@@ -17,6 +17,9 @@ PACKAGE = Path(__file__).resolve().parent
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ENVIRONMENT = "run `nox -s dev`, then `source .venv/bin/activate`"
 VERSION = "champion (default), challenger, previous, or a version's number"
+#: How long a training's threads spin before they sleep: for long, and 2 s become 60 on a machine with other work (so
+#: seen); not at all, and waking them takes longer than the work (3.6 s instead of 1.3). GNU's OpenMP counts spins.
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 #: Whose threads would change the last digits of a sum, and so the bytes of what a stage writes.
 BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 STAGES = {
@@ -137,8 +140,8 @@ def run(arguments: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; bad input and closed gates become one line on stderr and exit code 1."""
     arguments = parser().parse_args(argv)
-    # Threads of a training that spin while they wait: 60 s instead of 2 have been seen on a machine with other work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     os.environ |= dict.fromkeys(BLAS, "1")
     try:
         return run(arguments)

@@ -66,7 +66,8 @@ def build(train: Train, contract: Schema, seed: int) -> Any:
 def baseline(name: str, train: Train, contract: Schema, seed: int) -> Any:
     """The unfitted baseline `dummy` or `linear` for this task."""
     recipe = train.model_copy(update={**BASELINES[contract.task][name], "encoding": "onehot"})
-    return build(recipe, contract, seed)
+    made = build(recipe, contract, seed)
+    return made.set_params(features="passthrough") if name == "dummy" else made  # it looks at no feature
 
 
 def fit(pipeline: Any, frame: pd.DataFrame, contract: Schema) -> Any:

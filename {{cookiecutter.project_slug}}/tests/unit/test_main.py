@@ -58,6 +58,18 @@ def test_a_stage_runs_and_a_missing_input_is_one_line(project, capsys):
     assert capsys.readouterr().err == "evaluate: data/train.parquet is missing: run `dvc repro`\n"
 
 
+def test_threads_are_set_before_a_command_and_a_shell_may_choose_how_they_wait(monkeypatch):
+    seen = {}
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", *command.BLAS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "8")
+    monkeypatch.setattr(command, "run", lambda _: seen.update(os.environ) or 0)
+    assert command.main(["rollback"]) == 0
+    assert (seen["GOMP_SPINCOUNT"], seen["OMP_WAIT_POLICY"]) == ("5", "PASSIVE")
+    assert {seen[name] for name in command.BLAS} == {"1"}
+
+
 def test_a_stage_ends_with_dvc_and_has_the_folder_to_itself(project, monkeypatch):
     held = []
     monkeypatch.setattr(workspace, "end_with_dvc", lambda: held.append("watched"))

@@ -23,8 +23,8 @@ WRITTEN = ("data", "model", "reports", "dvc.lock")
 RUNS, STORE = ".dvc/cache/runs", ".mlflow"
 KEPT = ("data", "model", STORE)
 EMPTY_STORE = f"from {SLUG}.registry import tracking; tracking.experiment_id(tracking.client())"
-#: What DVC writes in place, so that a kill may leave half of it.
-TORN = ("dvc.lock", ".dvc/tmp/rwlock")
+#: What DVC writes in place, so that a kill may leave half of it, by what DVC then says.
+TORN = {"dvc.lock": "dvc.lock", ".dvc/tmp/rwlock": ".dvc/tmp/rwlock", "join() argument must be": RUNS}
 #: All but the environment, which here is a link, and so nothing that .gitignore knows.
 ELSEWHERE = ("--", ".", ":!.venv")
 #: Seconds in which an orphan must end.
@@ -126,12 +126,12 @@ class Small:
     def repro(self) -> bool:
         """Run `dvc repro` to its end. True when DVC had left half a file, and the runbook's way was taken."""
         done = run(self.root, "dvc", "repro")
-        named = [name for name in TORN if done.returncode and name in done.stderr]
-        for name in named:
-            (self.root / name).unlink()
+        torn = [self.root / path for words, path in TORN.items() if done.returncode and words in done.stderr]
+        for path in torn:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
             done = run(self.root, "dvc", "repro")
         works(done)
-        return bool(named)
+        return bool(torn)
 
     def must_be_as_it_was(self, trainings: int) -> None:
         """Assert that the files are those of the undisturbed run and no more, and so many runs in MLflow, all ended."""

@@ -143,7 +143,7 @@ def test_a_million_rows_of_postgresql_stream(empty: Path, database: tuple[str, S
     assert table(empty, "len(t)") == "1000000"
     assert hashes["many"] == hashes["shuffled"] != hashes["few"]
     assert peaks["many"] < 500, peaks
-    assert peaks["many"] < 1.4 * peaks["few"], peaks  # five times the rows; what is sorted is in memory up to MEMORY
+    assert peaks["many"] < 1.6 * peaks["few"], peaks  # five times the rows; what is sorted is in memory up to MEMORY
 
 
 def test_a_query_knows_the_window_and_every_value_is_exact_text(empty: Path, database: tuple[str, Sql]) -> None:

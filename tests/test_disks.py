@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from disks import read_only, small_disk
-from killing import rows
+from killing import repro, rows
 from running import SLUG, champion_loads, command, copy_of, digest, forget, one_line, run, set_param, works
 from stores import Registry
 
@@ -46,20 +46,23 @@ def test_a_stage_on_a_full_disk_leaves_what_was_there(started: Path, tmp_path: P
         (300_000, "train"),
         *(
             pytest.param(left, "posttrain", marks=pytest.mark.slow)
-            for left in (0, 50_000, 300_000, 700_000, 1_000_000, 1_500_000)
+            for left in (0, 50_000, 150_000, 300_000, 500_000, 700_000)
         ),
     ],
 )
 def test_a_pipeline_on_a_full_disk_ends_right_once_there_is_room(
     started: Path, changed: tuple[Path, str], tmp_path: Path, left: int, last: str
 ) -> None:
-    """It stops, wherever; with room again, `dvc repro` ends in the lock that a disk with room gives."""
+    """It stops, wherever; with room again, `dvc repro` ends in the lock that a disk with room gives.
+
+    Where the disk kept DVC from writing a file of its own to the end, the runbook's step comes first.
+    """
     with small_disk(tmp_path / "disk") as disk:
         project = copy_of(started, disk.folder)
         set_param(project, "train.arguments.max_iter", 90)
         with disk.left(left) as limited:
             assert run(project, *limited, "dvc", "repro", last).returncode != 0
-        works(run(project, "dvc", "repro", last))
+        repro(project, last)
         found, expected = (yaml.safe_load((one / "dvc.lock").read_text()) for one in (project, changed[0]))
         assert found["stages"][last] == expected["stages"][last]
         assert digest(project) == digest(changed[0])

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from killing import ORPHAN, STORE, Small, kill_after, rows, until
+from killing import ORPHAN, STORE, Small, kill_after, repro, rows, until
 from running import SLUG, copy_of, free_port, run, said, start, works
 from stores import answers
 
@@ -67,7 +67,7 @@ def test_after_a_kill_the_next_run_ends_as_if_there_had_been_none(small: Small, 
         stage = STAGES[(number + dice.randrange(2)) % len(STAGES)]
         small.reset(stage)
         seen.update(small.kill(kind, dice))
-        seen.update(torn=small.repro())
+        seen.update(torn=repro(small.root))
         small.must_be_as_it_was(trainings=stage == "train")
     print(f"{kind}: {kills} kills, of which {dict(seen)}")
     assert seen["hits"] >= 0.4 * kills
@@ -93,7 +93,7 @@ def test_what_was_started_ends_with_who_started_it(
     assert until(lambda: not small.at_work(), ORPHAN)
     dvc.wait()
     small.undo()
-    assert not small.repro()
+    assert not repro(small.root)
     small.must_be_as_it_was(trainings=stage == "train")
 
 
@@ -119,7 +119,7 @@ def test_of_two_runs_at_once_one_says_that_the_other_is_there(small: Small) -> N
     assert codes in ([0, 0], [0, 255])
     refused = [said(process) for process in both if process.returncode]
     assert all(text.count("ERROR: ") == 1 and re.search(r"PID|another DVC process", text) for text in refused), refused
-    assert not small.repro()
+    assert not repro(small.root)
     small.must_be_as_it_was(trainings=1)
 
 

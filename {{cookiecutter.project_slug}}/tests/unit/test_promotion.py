@@ -34,8 +34,7 @@ def test_first_run_is_decided_by_the_baselines(tmp_path, monkeypatch, capsys):
     assert "baselines" in report["reason"]
     assert project.aliases() == {"challenger": "1", "champion": "1"}
     printed = capsys.readouterr()
-    assert printed.out.count("\n") == 1
-    assert not printed.err
+    assert (printed.out, printed.err) == (f"promoted: {report['reason']}\n", "")
 
 
 @pytest.mark.parametrize("reset", [None, "start anew"])

@@ -163,6 +163,14 @@ def test_findings_that_were_cut_off_are_no_verdict(tmp_path: Path, monkeypatch: 
         run.run_tests("pretrain")
 
 
+def test_what_pytest_says_when_it_breaks_is_the_reason(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here that it stands in a folder without the project."""
+    monkeypatch.chdir(tmp_path)
+    results, code, output = run.run_tests("pretrain")
+    assert (results, code) == ([], 4)
+    assert run.judge(set(), results, code, output)[-1]["reason"].startswith("exit code 4: ERROR: ")
+
+
 def test_a_green_gate_with_a_red_exit_code_is_red() -> None:
     """Whatever pytest complains about, a verdict does not stand against it."""
     case = {"case": "", "verdict": "pass", "statistic": 1, "bound": None, "threshold": 1, "rows": 1, "units": None,

@@ -121,8 +121,16 @@ def test_the_sample_is_independent_of_the_split(rows_of: Make, contract_of: Make
     """Else the rows left out would be those that lie next to the test rows."""
     known = split.facts(rows_of(4000), contract_of(), by("hash"), 7)
     assert abs(np.corrcoef(known["draw"], known["sample"])[0, 1]) < 0.05
-    alike = pd.DataFrame({"sample": [0.5] * 9})
-    assert split.is_train(alike, pd.Series([True] + [False] * 8), 3).tolist() == [False] + [True] * 3 + [False] * 5
+
+
+def test_the_sample_depends_on_the_key_alone_and_of_equal_rows_is_the_first(rows_of: Make, contract_of: Make) -> None:
+    """Or it would change with any value, or with the sort that NumPy chooses for a processor."""
+    frame, contract = rows_of(), contract_of()
+    before, after = (split.facts(f, contract, by("time"), 7) for f in (frame, frame.assign(size=1.0, open=True)))
+    assert before["sample"].equals(after["sample"])
+    alike = pd.DataFrame({"sample": [0.5] * 999}, index=range(7, 1006))
+    found = split.is_train(alike, pd.Series([True] + [False] * 998, index=alike.index), 300)
+    assert found.equals(pd.Series([False] + [True] * 300 + [False] * 698, index=alike.index))
 
 
 @pytest.mark.parametrize(("way", "role"), [("time", "when"), ("group", "who")])
@@ -146,7 +154,7 @@ def test_an_empty_or_constant_part_is_refused(rows_of: Make, contract_of: Make) 
 @pytest.mark.parametrize("timed", [True, False])
 def test_the_stage_writes_both_parts(project: Any, rows_of: Make, monkeypatch: pytest.MonkeyPatch, timed: bool) -> None:
     """And says how many rows each has; the first test time where there is one. Outcomes end here, the order stays."""
-    project.params(split={"by": "time" if timed else "hash"})
+    project.params(split={"by": "time" if timed else "stratified"})
     record.write_parquet(rows_of(), validate.VALID)
     if not timed:
         text = (project.root / "schema.yaml").read_text().replace("role: time", "role: feature")
@@ -160,7 +168,7 @@ def test_the_stage_writes_both_parts(project: Any, rows_of: Make, monkeypatch: p
     assert len(written) == 1
     train, test = record.read_parquet(split.TRAIN), record.read_parquet(split.TEST)
     report = project.report("split")
-    assert report["by"] == ("time" if timed else "hash")
+    assert report["by"] == ("time" if timed else "stratified")
     assert report["rows"] == {"train": len(train), "test": len(test)}
     assert report.get("first_test_time") == (str(test["when"].min()) if timed else None)
     assert "sampled" not in report

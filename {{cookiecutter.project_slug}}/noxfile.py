@@ -40,7 +40,7 @@ def environment() -> dict[str, str | None]:
         "VIRTUAL_ENV": str(ROOT / ".venv"),
         "PYTHONDONTWRITEBYTECODE": None,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "OMP_WAIT_POLICY": "PASSIVE",  # as in __main__.py
+        "OMP_WAIT_POLICY": "PASSIVE",  # this and the next as WAITING in __main__.py
         "GOMP_SPINCOUNT": "1000",
     }
 

@@ -151,12 +151,12 @@ def test_an_empty_or_constant_part_is_refused(rows_of: Make, contract_of: Make) 
         divide(frame, contract_of(), by("time"), 7)
 
 
-@pytest.mark.parametrize("timed", [True, False])
-def test_the_stage_writes_both_parts(project: Any, rows_of: Make, monkeypatch: pytest.MonkeyPatch, timed: bool) -> None:
+@pytest.mark.parametrize("way", ["time", "hash", "stratified"])
+def test_the_stage_writes_both_parts(project: Any, rows_of: Make, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """And says how many rows each has; the first test time where there is one. Outcomes end here, the order stays."""
-    project.params(split={"by": "time" if timed else "stratified"})
+    project.params(split={"by": way})
     record.write_parquet(rows_of(), validate.VALID)
-    if not timed:
+    if way != "time":
         text = (project.root / "schema.yaml").read_text().replace("role: time", "role: feature")
         project.write("schema.yaml", text)
     chunks = [record.CHUNK, 30]
@@ -168,9 +168,9 @@ def test_the_stage_writes_both_parts(project: Any, rows_of: Make, monkeypatch: p
     assert len(written) == 1
     train, test = record.read_parquet(split.TRAIN), record.read_parquet(split.TEST)
     report = project.report("split")
-    assert report["by"] == ("time" if timed else "stratified")
+    assert report["by"] == way
     assert report["rows"] == {"train": len(train), "test": len(test)}
-    assert report.get("first_test_time") == (str(test["when"].min()) if timed else None)
+    assert report.get("first_test_time") == (str(test["when"].min()) if way == "time" else None)
     assert "sampled" not in report
     for part in (train, test):
         assert "delay" not in part

@@ -172,6 +172,27 @@ class Promote(Block):
     min_units: int = Field(ge=2)
 
 
+class Log(Block):
+    """The prediction log: its folder, how often a part is written (s), days kept, and inputs that it must not hold."""
+
+    folder: Path
+    seconds: float = Field(gt=0, le=60)
+    keep_days: int = Field(ge=1)
+    private: dict[str, Literal["drop", "hash"]]
+
+
+class Serve(Block):
+    """Limits of one request (rows, MB of 10^6 bytes, s) and of all at once; how often the registry is asked (s)."""
+
+    max_rows: int = Field(ge=1)
+    max_mb: float = Field(gt=0)
+    max_seconds: float = Field(gt=0)
+    max_requests: int = Field(ge=1)
+    refresh_seconds: float = Field(gt=0)
+    shadow: bool
+    log: Log
+
+
 class Params(Block):
     """All of `params.yaml`."""
 
@@ -185,6 +206,7 @@ class Params(Block):
     posttrain: Posttrain
     gates: Gates
     promote: Promote
+    serve: Serve
 
 
 def parse(text: str) -> Any:

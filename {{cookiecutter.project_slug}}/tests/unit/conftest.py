@@ -52,6 +52,15 @@ PARAMS: dict[str, Any] = {
         "posttrain": {"last": {}},
     },
     "promote": {"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 10, "min_units": 2},
+    "serve": {
+        "max_rows": 1000,
+        "max_mb": 2,
+        "max_seconds": 10,
+        "max_requests": 64,
+        "refresh_seconds": 2,
+        "shadow": False,
+        "log": {"folder": "predictions", "seconds": 1, "keep_days": 90, "private": {}},
+    },
 }
 
 

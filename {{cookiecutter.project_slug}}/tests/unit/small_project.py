@@ -52,6 +52,15 @@ PARAMS: dict[str, Any] = {
     "posttrain": {"directions": [], "functionality": [], "cases": 20},
     "gates": {"resample_by": "day", "confidence": 0.95, "pretrain": {"checked": {}}, "posttrain": {"checked": {}}},
     "promote": {"non_inferiority_margin": 0.02, "guardrails": {"auc": 0.1}, "min_rows": 100, "min_units": 10},
+    "serve": {
+        "max_rows": 1000,
+        "max_mb": 2,
+        "max_seconds": 10,
+        "max_requests": 64,
+        "refresh_seconds": 2,
+        "shadow": False,
+        "log": {"folder": "predictions", "seconds": 1, "keep_days": 90, "private": {}},
+    },
 }
 SCHEMA: dict[str, Any] = {
     "task": "binary",

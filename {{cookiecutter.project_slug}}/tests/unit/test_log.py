@@ -266,25 +266,25 @@ def test_a_file_in_the_folders_place_stops_no_answer(tmp_path, contract, log_in)
 SERVER = """
 import sys, time
 import numpy as np
-from {package} import config, schema
-from {package}.serving import log
+from PACKAGE import config, schema
+from PACKAGE.serving import log
 
 contract = schema.load()
-made = log.PredictionLog(config.Log(folder="log", seconds=0.1, keep_days=9, private={{}}), contract)
+made = log.PredictionLog(config.Log(folder="log", seconds=0.1, keep_days=9, private=dict()), contract)
 made.start()
 for i in range(100_000):
-    made.add("ab" * 32, contract, [f"{{sys.argv[1]}}/{{i:06d}}"], [{{"place": "a"}}], np.array([0.5]))
-    print(time.time(), f"{{sys.argv[1]}}/{{i:06d}}", flush=True)
+    name = sys.argv[1] + "/%06d" % i
+    made.add("ab" * 32, contract, [name], [dict(place="a")], np.array([0.5]))
+    print(time.time(), name, flush=True)
     time.sleep(0.001)
-"""
+""".replace("PACKAGE", command.PACKAGE.name)
 
 
 def killed_server(root: Path, name: str, seconds: float) -> list[tuple[float, str]]:
     """Start a server, kill it after its first part and some seconds; when it logged which id."""
-    code = SERVER.format(package=command.PACKAGE.name)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     environment["PYTHONPATH"] = str(command.PACKAGE.parent)
-    line = [sys.executable, "-c", code, name]
+    line = [sys.executable, "-c", SERVER, name]
     with (root / f"{name}.txt").open("wb") as out:
         server = subprocess.Popen(line, cwd=root, stdout=out, env=environment)
         until(lambda: any(one.startswith(f"{name}/") for one in ids_of(root / "log")), 60)
@@ -359,7 +359,11 @@ class Killed(BaseException):
 
 def test_a_merge_killed_at_any_step_shows_every_row_once(tmp_path, monkeypatch):
     """Each step that changes the folder is the last one once: before it, and right after it."""
-    steps = {"write_table": (parquet.ParquetWriter, "write_table"), "replace": (os, "replace"), "unlink": (Path, "unlink")}
+    steps = {
+        "write_table": (parquet.ParquetWriter, "write_table"),
+        "replace": (os, "replace"),
+        "unlink": (Path, "unlink"),
+    }
     expected = [str(number) for number in range(1, 6)]
     killed = 0
     for name, (owner, attribute) in steps.items():

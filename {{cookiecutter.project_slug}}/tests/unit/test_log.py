@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import hmac
+import itertools
 import os
 import signal
 import subprocess
@@ -357,47 +358,47 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
-def test_a_merge_killed_at_any_step_shows_every_row_once(tmp_path, monkeypatch):
-    """Each step that changes the folder is the last one once: before it, and right after it."""
-    steps = {
-        "write_table": (parquet.ParquetWriter, "write_table"),
-        "replace": (os, "replace"),
-        "unlink": (Path, "unlink"),
-    }
-    expected = [str(number) for number in range(1, 6)]
-    killed = 0
-    for name, (owner, attribute) in steps.items():
-        for nth in range(1, 20):
-            folder = tmp_path / f"{name}{nth}"
-            for number in range(1, 6):
-                part(folder, number, str(number))
-            tidy(folder)
-            os.utime(next(folder.rglob("*-00000005.parquet")), (0, 0))  # what it replaced may go
-            part(folder, 6, "6")
-            with monkeypatch.context() as patch:
-                for after in (False, True):
-                    calls = iter(range(1, 1000))
-                    whole = getattr(owner, attribute)
+def killing(whole: Any, nth: int, after: bool) -> Any:
+    """A step that is killed when it is taken the nth time: before it does anything, or when it is done."""
+    calls = itertools.count(1)
 
-                    def step(*given: Any, _calls: Any = calls, _whole: Any = whole, _after: bool = after, **more: Any):
-                        due = next(_calls) == nth
-                        if due and not _after:
-                            raise Killed
-                        _whole(*given, **more)
-                        if due:
-                            raise Killed
+    def step(*given: Any, **more: Any) -> None:
+        due = next(calls) == nth
+        if due and not after:
+            raise Killed
+        whole(*given, **more)
+        if due:
+            raise Killed
 
-                    patch.setattr(owner, attribute, step)
-                    with contextlib.suppress(Killed):
-                        tidy(folder)
-                        continue
-                    killed += 1
-                    patch.setattr(owner, attribute, whole)
-                    assert ids_of(folder) == [*expected, "6"], (name, nth, after)
-            tidy(folder)
-            assert ids_of(folder) == [*expected, "6"], (name, nth)
-            assert len(parts.listed(next(folder.glob("*/*")))[0]) == 1
-    assert killed > 8
+    return step
+
+
+STEPS = {"write_table": parquet.ParquetWriter, "replace": os, "unlink": Path}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_merge_killed_at_any_step_shows_every_row_once(tmp_path, monkeypatch, step, after):
+    """There is a merged file whose parts may go, and a late part: the kill comes at each call of a step."""
+    killed, expected = 0, [str(number) for number in range(1, 7)]
+    for nth in range(1, 9):
+        folder = tmp_path / str(nth)
+        for number in range(1, 6):
+            part(folder, number, str(number))
+        tidy(folder)
+        os.utime(next(folder.rglob("*-00000001-00000005.parquet")), (0, 0))
+        part(folder, 6, "6")
+        with monkeypatch.context() as patch:
+            patch.setattr(STEPS[step], step, killing(getattr(STEPS[step], step), nth, after))
+            try:
+                tidy(folder)
+            except Killed:
+                killed += 1
+        assert ids_of(folder) == expected, nth
+        tidy(folder)
+        assert ids_of(folder) == expected, nth
+        assert len(parts.listed(next(folder.glob("*/*")))[0]) == 1
+    assert killed == {"write_table": 1, "replace": 1, "unlink": 6}[step]
 
 
 def test_a_reader_of_a_merging_folder_sees_every_row_once(tmp_path):

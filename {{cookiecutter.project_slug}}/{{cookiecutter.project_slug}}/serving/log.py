@@ -174,10 +174,9 @@ def table(answers: Sequence[Answer], private: Mapping[str, str], key: bytes) -> 
     }
     for field in cast.arrow(contract, contract.inputs):
         if private.get(field.name) != "drop":
-            real = pa.types.is_floating(field.type)  # of which Arrow takes no integer above 2**53
-            values = [
-                None if (value := row.get(field.name)) is None else float(value) if real else value for row in rows
-            ]
+            values = [row.get(field.name) for row in rows]
+            if pa.types.is_floating(field.type):  # as which Arrow takes no integer above 2**53
+                values = [None if value is None else float(value) for value in values]
             column = pa.array(values, field.type, from_pandas=True)
             hashed = private.get(field.name) == "hash"
             found[field.name] = keyed(column, key) if hashed else column

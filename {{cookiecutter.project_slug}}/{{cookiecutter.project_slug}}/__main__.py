@@ -47,8 +47,17 @@ def parser() -> argparse.ArgumentParser:
     lineage = commands.add_parser("lineage", help="where a version comes from")
     lineage.add_argument("version", nargs="?", default="champion", help=VERSION)
     lineage.add_argument("--json", action="store_true", help="as JSON")
+    export = commands.add_parser("export", help="write a version's bundle to a folder: all that serving it takes")
+    export.add_argument("version", help=VERSION)
+    export.add_argument("folder", type=Path)
+    serve = commands.add_parser("serve", help="answer predictions over HTTP, following the champion")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--bundle", type=Path, help="an exported bundle to serve instead of the registry's champion")
     reproduce = commands.add_parser("reproduce", help="train a version anew from its own commit: equal (0) or not (1)")
     reproduce.add_argument("version", nargs="?", default="champion", help=VERSION)
+    forget = commands.add_parser("forget", help="delete predictions from the log, by their ids")
+    forget.add_argument("ids", nargs="+", metavar="ID")
     return top
 
 
@@ -102,6 +111,23 @@ def reproduce(name: str) -> int:
         return 0 if reproduce.reproduce(client, name) else 1
 
 
+def export(name: str, folder: Path) -> int:
+    """Write a version's bundle to a new folder."""
+    from .registry import tracking, versions
+
+    with tracking.session() as client:
+        versions.export(client, name, folder)
+    print(f"{name} is in {folder}")
+    return 0
+
+
+def serve(host: str, port: int, bundle: Path | None) -> int:
+    """Serve until told to stop."""
+    from .serving import serve
+
+    return serve.main(host, port, bundle)
+
+
 def lineage(name: str, as_json: bool) -> int:
     """Print where a version comes from."""
     from .registry import tracking, versions
@@ -116,11 +142,28 @@ def lineage(name: str, as_json: bool) -> int:
     return 0
 
 
+def forget(ids: list[str]) -> int:
+    """Delete predictions from the log; 1 when none of them is there."""
+    from . import config
+    from .serving import parts
+
+    log = config.load().serve.log
+    rows = parts.forget(log.folder, ids, log.seconds)
+    if not rows:
+        raise InputError(f"{log.folder} holds no prediction with such an id")
+    print(f"{rows} predictions deleted from {log.folder}")
+    return 0
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one command; its exit code."""
     require_place()
+    if arguments.command == "forget":
+        return forget(arguments.ids)
     if arguments.command in STAGES:
         workspace.end_with_dvc()
+    if arguments.command == "serve":  # a container has no git
+        return serve(arguments.host, arguments.port, arguments.bundle)
     from .registry.lineage import require_repository
 
     require_repository()
@@ -132,6 +175,8 @@ def run(arguments: argparse.Namespace) -> int:
         return promotion.main(arguments.dry_run, arguments.reset)
     if arguments.command == "lineage":
         return lineage(arguments.version, arguments.json)
+    if arguments.command == "export":
+        return export(arguments.version, arguments.folder)
     if arguments.command == "reproduce":
         return reproduce(arguments.version)
     return {"register": register, "rollback": rollback}[arguments.command]()

@@ -19,10 +19,11 @@ TEST = Path("data/test.parquet")
 PREDICTIONS = Path("data/predictions.parquet")
 MODEL = Path("model/model.skops")
 TRAINING = Path("model/training.json")
+GOLDEN = Path("model/golden.parquet")
 #: The data and model files that each stage's gates judge.
 JUDGED: dict[str, tuple[Path, ...]] = {
     "pretrain": (TRAIN, TEST),
-    "posttrain": (TRAIN, TEST, PREDICTIONS, MODEL, TRAINING),
+    "posttrain": (TRAIN, TEST, PREDICTIONS, MODEL, TRAINING, GOLDEN),
 }
 REPORTS = {stage: Path(f"reports/{stage}.json") for stage in JUDGED}
 

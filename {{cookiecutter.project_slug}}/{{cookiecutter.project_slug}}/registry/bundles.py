@@ -30,6 +30,7 @@ def write(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
     for name in ("params.yaml", "schema.yaml", "dvc.lock"):
         shutil.copy(name, folder)
     shutil.copy(verdict.TRAINING, folder)
+    shutil.copy(verdict.GOLDEN, folder)
     shutil.copy("requirements-serve.lock", folder / "requirements.txt")
     shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns(*NOT_OF_THE_MODEL))
     record.write_json(folder / lineage.MACHINE, lineage.machine())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +158,17 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
             reason = f"version {version.version} is not what was registered (its files were changed)"
             raise GateClosed(["digest"], f"{reason}: restore the store's files, or roll back")
         yield path
+
+
+def export(client: MlflowClient, name: str, folder: Path) -> None:
+    """Copy the bundle of the version that an alias or a number names to `folder`, which must not be there yet.
+
+    Raises InputError, and StoreError when it cannot be written.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} is there already: give another folder")
+    with bundle(client, named(client, name)) as path, record.replacing(folder) as partial:
+        shutil.copytree(path, partial, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def crown(client: MlflowClient, number: str, replaced: str | None) -> None:

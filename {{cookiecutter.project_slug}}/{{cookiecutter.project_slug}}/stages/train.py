@@ -15,7 +15,7 @@ import numpy as np
 from .. import config, model, record, schema
 from ..errors import InputError
 from ..gates import intervals, metrics, verdict
-from ..registry import artefact, journal
+from ..registry import artefact, golden, journal
 from . import split
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def main() -> None:
     inner = cross_validate(frame, contract, params)
     pipeline = model.fit(model.build(params.train, contract, params.seed), frame, contract)
     artefact.dump(pipeline, verdict.MODEL)
+    golden.write(pipeline, frame, contract, params.seed)
     training = {
         "digest": artefact.digest(verdict.MODEL, FEATURES),
         "task": contract.task,

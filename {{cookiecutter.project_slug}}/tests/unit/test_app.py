@@ -128,7 +128,6 @@ def test_a_slow_client_is_told_and_one_that_left_is_let_go(app, rows):
 
 def test_a_score_that_is_no_number_is_refused(app, server, rows, monkeypatch):
     wild = replaced(server.champions.champion, server.champions.champion.version.contract)
-    monkeypatch.setattr(http.Served, "__new__", http.Served.__new__)
     version = wild.version
     object.__setattr__(version, "arrays", lambda table: np.array([0.5, np.inf][: len(table)]))
     server.champions.served["champion"] = wild
@@ -154,7 +153,7 @@ def test_more_at_once_than_allowed_are_told_to_come_again(app, server, rows):
 
 
 def test_a_token_guards_what_says_something(home, server, rows, monkeypatch):
-    monkeypatch.setenv(http.TOKEN, "sesame")
+    monkeypatch.setattr(server, "token", b"sesame")
     app = http.application(server, serve.schema.load(), "a title")
     row = body(rows[0][0])
     for path, parts in (("/predict", [row]), ("/version", []), ("/metrics", [])):
@@ -252,6 +251,10 @@ def test_the_docs_show_the_columns_and_need_no_network(app, server):
     content = post["requestBody"]["content"]["application/json"]
     answer = ask(app, "/predict", body(content["examples"]["many rows"]["value"]))
     assert answer.status == 200
+    assert "| x | float |  |" in post["description"]
+    assert "security" not in document
+    server.token = b"sesame"
+    assert ask(app, "/openapi.json").json["security"] == [{"token": []}]
     promised = post["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]["items"]
     assert set(promised["required"]) == set(answer.json["predictions"][0])
 

@@ -51,10 +51,9 @@ class Watchman:
     The log holds no value of a request: method, path, status, duration, id and the model's digest.
     """
 
-    def __init__(self, app: Any, metrics: Metrics, champions: Champions) -> None:
+    def __init__(self, app: Any, server: Server) -> None:
         """Around `app`."""
-        self.app, self.metrics, self.champions = app, metrics, champions
-        self.token = os.environ.get(TOKEN, "").encode()
+        self.app, self.server = app, server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -73,7 +72,7 @@ class Watchman:
             await send(message)
 
         try:
-            if self.token and scope["path"] in GUARDED and not self.welcome(headers):
+            if self.server.token and scope["path"] in GUARDED and not self.welcome(headers):
                 await Response(b'{"detail":"give the header Authorization: Bearer TOKEN"}', 401,
                                {"www-authenticate": "Bearer"}, "application/json")(scope, receive, noted)  # fmt: skip
             else:
@@ -83,14 +82,14 @@ class Watchman:
 
     def welcome(self, headers: dict[bytes, bytes]) -> bool:
         """Whether the request bears the token; in a time that does not tell how much of it was right."""
-        return hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + self.token)
+        return hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + self.server.token)
 
     def note(self, scope: Scope, status: int, nanoseconds: int, name: bytes) -> None:
         """Count and log one answer."""
         path = scope["path"] if scope["path"] in PATHS else "other"
-        self.metrics.requests.labels(path, str(status)).inc()
-        self.metrics.seconds.labels(path).observe(nanoseconds / 1e9)
-        serves = self.champions.champion
+        self.server.metrics.requests.labels(path, str(status)).inc()
+        self.server.metrics.seconds.labels(path).observe(nanoseconds / 1e9)
+        serves = self.server.champions.champion
         ACCESS.info("%s %s %d", scope["method"], path, status, extra={
             "http.request.id": name.decode("latin-1"), "http.request.method": scope["method"], "url.path": path,
             "http.response.status_code": status, "event.duration": nanoseconds,
@@ -106,10 +105,11 @@ class Server:
         """Nothing is at work yet."""
         self.settings, self.champions, self.metrics = settings, champions, metrics
         self.log, self.shadow = log, shadow
+        self.token = os.environ.get(TOKEN, "").encode()
         self.at_work = 0
 
     async def predict(self, request: Request) -> Response:
-        """Score one row (an object) or many (an array of objects), all by one version."""
+        """One row is an object, many are an array of objects; one version scores all of a request."""
         serves = self.champions.champion
         if serves is None:
             raise HTTPException(503, NOBODY)
@@ -203,8 +203,10 @@ def predictions(serves: Served, names: list[str], scores: np.ndarray) -> list[di
 def application(server: Server, contract: schema.Schema, title: str) -> FastAPI:
     """The app around `server`; `contract` is documented until a champion brings its own."""
     app: FastAPI = FastAPIOffline(title=title, redoc_url=None)
-    app.add_middleware(Watchman, metrics=server.metrics, champions=server.champions)
-    app.post("/predict", responses=openapi.RESPONSES, response_class=Response)(server.predict)
+    app.add_middleware(Watchman, server=server)
+    app.post("/predict", summary="Score one row or many", responses=openapi.RESPONSES, response_class=Response)(
+        server.predict
+    )
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

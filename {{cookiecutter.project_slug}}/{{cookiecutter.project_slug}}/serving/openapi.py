@@ -43,12 +43,31 @@ def document(app: FastAPI, server: Server, contract: schema.Schema) -> dict[str,
         usual = serves.version.golden[0][2:]  # before them stand the limits of every column
         example = reader.example(next((row for row in usual if None not in row.values()), usual[0]))
         given["examples"] = {"one row": {"value": example}, "many rows": {"value": [example, example]}}
+    post["description"] = f"{post['description']}\n\n{table(contract)}"
     post["requestBody"] = {"required": True, "content": {"application/json": given}}
     refusal = {"type": "object", "properties": {"detail": {"type": "array", "items": PROBLEM}}}
     post["responses"]["200"]["content"] = {"application/json": {"schema": answer(contract)}}
     post["responses"]["422"]["content"] = {"application/json": {"schema": refusal}}
-    found.setdefault("components", {}).setdefault("schemas", {})["Row"] = row
+    found["components"] = {"schemas": {"Row": row}, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
+    if server.token:
+        found["security"] = [{"token": []}]
     return found
+
+
+def table(contract: schema.Schema) -> str:
+    """The columns of a row, as Markdown."""
+
+    def admitted(column: schema.Column) -> str:
+        limits = [f"{sign} {limit:g}" for sign, limit in (("at least", column.min), ("at most", column.max))
+                  if limit is not None]  # fmt: skip
+        return ", ".join([*limits, *map(str, column.values or ()), *["null"] * column.nullable])
+
+    rows = [(name, contract.columns[name]) for name in contract.inputs]
+    lines = [f"| {name} | {column.type} | {admitted(column)} |" for name, column in rows]
+    lines += [
+        f"| {name} | {contract.columns[name].type} | may be left out; names the prediction |" for name in contract.key
+    ]
+    return "\n".join(["| column | type | admitted |", "| --- | --- | --- |", *lines])
 
 
 def answer(contract: schema.Schema) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from .. import config, schema
+from ..errors import InputError
 from .app import Server, application
 from .log import PredictionLog
 from .metrics import Metrics
@@ -19,7 +21,7 @@ from .swap import Champions, Served
 DRAIN = 30
 LOG = logging.getLogger("serve")
 #: The process, its threads and lines of code say nothing about a request.
-LEFT_OUT = ["process", "log.origin", "log.original"]
+LEFT_OUT = ["process", "log.origin", "log.original", "color_message"]
 
 
 def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.Schema]:
@@ -38,8 +40,10 @@ def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.S
 
     aliases = ("champion", "challenger") if settings.shadow else ("champion",)
     champions = Champions(aliases, settings.max_rows, settings.refresh_seconds, taken, refused)
+    if bundle and not bundle.is_dir():
+        raise InputError(f"{bundle} is no bundle: write one with `export champion FOLDER`")
     if bundle:
-        champions.take("champion", bundle, "bundle", None, (bundle / "lineage.json").stat().st_mtime)
+        champions.take("champion", bundle, "bundle")
     log = PredictionLog(settings.log, contract)
     shadow = Shadow(champions, metrics) if settings.shadow else None
     metrics.gauge("registry_unreachable", "1 while the registry does not answer", lambda: bool(champions.unreachable))
@@ -50,11 +54,24 @@ def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.S
     return Server(settings, champions, metrics, log, shadow), contract
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at this address. Raises InputError when it cannot be had."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"cannot listen at {host}, port {port} ({error}): give another --host or --port") from error
+
+
 def main(host: str, port: int, bundle: Path | None) -> int:
-    """Serve until SIGTERM or SIGINT; requests at work are answered and the log written before the end."""
+    """Serve until SIGTERM or SIGINT; requests at work are answered and the log written before the end.
+
+    Raises InputError when the address is taken, and what `build` raises.
+    """
     import ecs_logging
     import uvicorn
 
+    door = listen(host, port)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(ecs_logging.StdlibFormatter(exclude_fields=LEFT_OUT))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
@@ -71,6 +88,8 @@ def main(host: str, port: int, bundle: Path | None) -> int:
         server.log.close()
 
     app.router.lifespan_context = lifespan
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False,
-                timeout_graceful_shutdown=DRAIN)  # fmt: skip
+    options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False,
+                             timeout_graceful_shutdown=DRAIN)  # fmt: skip
+    LOG.info("listening at %s, port %d", host, port)
+    uvicorn.Server(options).run(sockets=[door])
     return 0

@@ -132,9 +132,10 @@ class Champions:
             shutil.rmtree(old, ignore_errors=True)
         return folder
 
-    def take(self, alias: str, bundle: Path, number: str, digest: str | None, made: float) -> None:
-        """Load a bundle, try it, and let it serve. Raises GateClosed, InputError."""
+    def take(self, alias: str, bundle: Path, number: str, digest: str | None = None, made: float | None = None) -> None:
+        """Load a bundle, try it, and let it serve; it is as old as its files if nobody knows. GateClosed, InputError."""
         version = loading.load(bundle, digest)
+        made = made or (bundle / "lineage.json").stat().st_mtime
         self.served[alias] = Served(version, Reader(version.contract, self.rows), number, made)
         self.taken(alias, self.served[alias])
 
@@ -145,7 +146,7 @@ class Champions:
             folder = CACHE / last["folder"]
             if bundles.content(folder) != last["sha256"]:
                 raise InputError("its files were changed")
-            self.take("champion", folder, last["number"], last["digest"], (folder / "lineage.json").stat().st_mtime)
+            self.take("champion", folder, last["number"], last["digest"])
         except (InputError, GateClosed, KeyError, OSError) as error:
             print(f"nothing to serve in {CACHE}: {error}", file=sys.stderr)
 

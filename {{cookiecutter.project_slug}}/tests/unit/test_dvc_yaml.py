@@ -54,6 +54,17 @@ def closure(module: str) -> set[str]:
     return seen
 
 
+def of_the_package(file: Path) -> set[Path]:
+    """Files of the package that a test at `file` runs with, directly or not."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE.name:
+            start = (node.module or "").partition(".")[2]
+            names = [".".join(filter(None, [start, alias.name])) for alias in node.names]
+            found |= {name if source(name).is_file() else start for name in names}
+    return {source(one) for name in found - {""} for one in closure(name)}
+
+
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     for path in PACKAGE.rglob("*.py")
@@ -73,6 +84,15 @@ def test_deps_cover_every_module_the_stage_imports(name):
     used = {source(module).relative_to(ROOT) for module in closure(f"stages.{name}")}
     missing = {path for path in used if not any(path.is_relative_to(dep) for dep in deps)}
     assert not missing
+
+
+@pytest.mark.parametrize("name", ["pretrain", "posttrain"])
+def test_deps_cover_every_module_the_gates_import(name):
+    """The tests run in a process of the stage's own, which imports what they name."""
+    deps = [Path(dep) for dep in STAGES[name]["deps"]]
+    used = {path.relative_to(ROOT) for file in (ROOT / "tests" / name).glob("*.py") for path in of_the_package(file)}
+    assert used
+    assert not {path for path in used if not any(path.is_relative_to(dep) for dep in deps)}
 
 
 @pytest.mark.parametrize("name", list(STAGES))

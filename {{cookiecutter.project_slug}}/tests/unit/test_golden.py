@@ -71,3 +71,5 @@ def test_equal_means_within_the_order_of_a_sum():
     assert not golden.equal(said + 1e-11, said)
     assert not golden.equal(np.array([0.1, np.nan]), said)
     assert not golden.equal(said[:1], said)
+    assert golden.equal(1e6 * said + 1e-8, 1e6 * said)  # a price in cents has fewer digits behind the point
+    assert not golden.equal(1e6 * said + 1e-6, 1e6 * said)

@@ -79,5 +79,5 @@ def read(path: Path, contract: Schema) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def equal(said: np.ndarray, golden: np.ndarray) -> bool:
-    """Whether answers are the golden ones within TOLERANCE; a NaN is not."""
-    return reproduction.difference(said, golden) <= TOLERANCE
+    """Whether answers are the golden ones within TOLERANCE, of the largest where that is above 1; a NaN is not."""
+    return reproduction.difference(said, golden) <= TOLERANCE * max(1.0, float(np.abs(golden).max()))

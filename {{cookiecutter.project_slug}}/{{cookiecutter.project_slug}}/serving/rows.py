@@ -65,7 +65,7 @@ def assembled(fitted: Any, contract: schema.Schema) -> Callable[[Table], np.ndar
 
 def column_transformer(step: Any, contract: schema.Schema) -> Callable[[Table], np.ndarray]:
     """Each part on its own columns, which are of one kind, all side by side; (n, features). Raises UnknownStepError."""
-    if arrays.name(step) != "ColumnTransformer" or step.transformer_weights or step.sparse_output_:
+    if arrays.name(step) != "ColumnTransformer" or step.transformer_weights:
         raise arrays.UnknownStepError("features")
     kind_of = {"datetime": "datetime64[us]", "category": "object"}
     parts = []
@@ -83,5 +83,5 @@ def column_transformer(step: Any, contract: schema.Schema) -> Callable[[Table], 
 def cells(table: Table, names: list[str], kind: str) -> Any:
     """Columns `names` as an array of `kind`, (n, k); categories of a table stay a table."""
     if isinstance(table, Sequence):
-        return np.array([[row[name] for name in names] for row in table], dtype=kind).reshape(len(table), len(names))
+        return np.array([[row[name] for name in names] for row in table], dtype=kind)
     return table[names] if kind == "object" else table[names].to_numpy(dtype=kind)

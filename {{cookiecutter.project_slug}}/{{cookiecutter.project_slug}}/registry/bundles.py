@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .. import record
+from .. import record, schema
 from ..gates import verdict
 from . import artefact, lineage
 
@@ -18,6 +18,15 @@ NOT_OF_THE_MODEL = ("faults.json", "promotion.json", "reproduce.json")
 NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
 
 
+def serving(folder: Path, facts: dict[str, Any]) -> None:
+    """The part of a bundle that answers: model, golden rows, decision threshold, contract and code."""
+    for path in (verdict.MODEL, verdict.GOLDEN, verdict.TRAINING, schema.PATH):
+        shutil.copy(path, folder)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(verdict.PACKAGE, folder / "code" / verdict.PACKAGE.name, ignore=ignored)
+    record.write_json(folder / "lineage.json", facts)
+
+
 def write(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
     """All that a version carries: model in MLflow's format, code, contract, parameters, pipeline, reports, keys.
 
@@ -26,18 +35,13 @@ def write(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
     import sklearn
     from mlflow.models import Model
 
-    shutil.copy(verdict.MODEL, folder / "model.skops")
-    for name in ("params.yaml", "schema.yaml", "dvc.lock"):
+    serving(folder, facts)
+    for name in ("params.yaml", "dvc.lock"):
         shutil.copy(name, folder)
-    shutil.copy(verdict.TRAINING, folder)
-    shutil.copy(verdict.GOLDEN, folder)
     shutil.copy("requirements-serve.lock", folder / "requirements.txt")
     shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns(*NOT_OF_THE_MODEL))
     record.write_json(folder / lineage.MACHINE, lineage.machine())
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(verdict.PACKAGE, folder / "code" / verdict.PACKAGE.name, ignore=ignored)
     record.write_parquet(train_keys, folder / KEYS)
-    record.write_json(folder / "lineage.json", facts)
     version = platform.python_version()
     (folder / "python_env.yaml").write_text(
         f"python: {version}\nbuild_dependencies: []\ndependencies: [-r requirements.txt]\n", encoding="utf-8"

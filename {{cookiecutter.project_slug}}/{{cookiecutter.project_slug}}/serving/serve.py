@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import config, schema
 from ..errors import InputError
@@ -16,6 +17,9 @@ from .log import PredictionLog
 from .metrics import Metrics
 from .shadow import Shadow
 from .swap import Champions, Served
+
+if TYPE_CHECKING:
+    import uvicorn
 
 #: Seconds that requests at work get after SIGTERM.
 DRAIN = 30
@@ -54,6 +58,27 @@ def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.S
     return Server(settings, champions, metrics, log, shadow), contract
 
 
+def program(settings: config.Serve, bundle: Path | None) -> uvicorn.Server:
+    """The whole server, to be run on a socket. Raises InputError, GateClosed."""
+    import uvicorn
+
+    server, contract = build(settings, bundle)
+    app = application(server, contract, Path.cwd().name)
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        server.log.start()
+        if not bundle:
+            server.champions.start()
+        yield
+        server.champions.stop()
+        server.log.close()
+
+    app.router.lifespan_context = lifespan
+    return uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False,
+                                         timeout_graceful_shutdown=DRAIN))  # fmt: skip
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket at this address. Raises InputError when it cannot be had."""
     try:
@@ -69,27 +94,12 @@ def main(host: str, port: int, bundle: Path | None) -> int:
     Raises InputError when the address is taken, and what `build` raises.
     """
     import ecs_logging
-    import uvicorn
 
     door = listen(host, port)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(ecs_logging.StdlibFormatter(exclude_fields=LEFT_OUT))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    server, contract = build(config.load().serve, bundle)
-    app = application(server, contract, Path.cwd().name)
-
-    @asynccontextmanager
-    async def lifespan(_: object) -> AsyncIterator[None]:
-        server.log.start()
-        if not bundle:
-            server.champions.start()
-        yield
-        server.champions.stop()
-        server.log.close()
-
-    app.router.lifespan_context = lifespan
-    options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False,
-                             timeout_graceful_shutdown=DRAIN)  # fmt: skip
+    made = program(config.load().serve, bundle)
     LOG.info("listening at %s, port %d", host, port)
-    uvicorn.Server(options).run(sockets=[door])
+    made.run(sockets=[door])
     return 0

@@ -70,16 +70,18 @@ def answers(version: Version, piece: Piece, found: np.ndarray, keyed: bool) -> p
         table = pa.Table.from_pandas(piece.typed[contract.key], schema=kinds, preserve_index=False)
     else:
         table = pa.table({"file": [str(piece.path)] * len(bad), "row": piece.typed.index.to_numpy()})
-    names, wide = contract.scores("predicted"), found.reshape(len(found), -1)
-    for i, name in enumerate(names):
-        values = np.zeros(len(bad))
-        values[~bad] = wide[:, i]
-        table = table.append_column(name, pa.array(values, mask=bad))
-    decisions = version.decide(found) if len(found) else [] if contract.classes else None
-    if decisions is not None:
-        chosen = np.full(len(bad), None, dtype=object)
-        chosen[~bad] = decisions
-        table = table.append_column("decision", pa.array(chosen, pa.array(contract.classes).type))
+    places = np.where(bad, 0, np.cumsum(~bad) - 1)  # of each row's answer among those of the good ones
+
+    def spread(values: Any) -> pa.Array:
+        """Values of the good rows for all, null for the bad ones."""
+        return pa.array(values).take(pa.array(places, mask=bad))
+
+    wide = found.reshape(len(found), -1)
+    for i, name in enumerate(contract.scores("predicted")):
+        table = table.append_column(name, spread(wide[:, i]))
+    chosen = version.chosen(found)
+    if chosen is not None:
+        table = table.append_column("decision", pa.array(contract.classes).take(spread(chosen)))
     return table.append_column("broken", pa.array(piece.why, pa.large_string()))
 
 

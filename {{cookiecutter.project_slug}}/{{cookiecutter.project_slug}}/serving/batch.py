@@ -46,15 +46,15 @@ def pieces(files: list[Path], contract: schema.Schema, names: list[str], done: i
 
 
 def score(version: Version, piece: Piece) -> np.ndarray:
-    """What the version says of the good rows, in their order; one to which it says no finite number becomes a bad one."""
+    """What the version says of the good rows, in their order; a row without a finite answer becomes a bad one."""
     import pandas as pd
 
     contract, good = version.contract, pd.isna(piece.why)
     rows = piece.typed[contract.inputs] if good.all() else piece.typed.loc[good, contract.inputs]
-    kinds = {name: tables.KINDS[contract.columns[name].type] for name in contract.inputs
-             if contract.columns[name].type in ("int", "bool") and not contract.columns[name].nullable}  # fmt: skip
-    found = version.score(rows.astype(kinds)) if len(rows) else np.empty((0, len(contract.scores("predicted"))))
-    finite = np.isfinite(found).reshape(len(found), -1).all(axis=1)
+    whole = [name for name in contract.features("int", "bool") if not contract.columns[name].nullable]
+    rows = rows.astype({name: tables.KINDS[contract.columns[name].type] for name in whole})
+    found = version.score(rows) if len(rows) else np.empty((0, len(contract.scores("predicted"))))
+    finite = np.isfinite(found.reshape(-1, len(contract.scores("predicted")))).all(axis=1)
     piece.why[np.flatnonzero(good)[~finite]] = "gives no finite score"
     return found[finite]
 
@@ -76,9 +76,9 @@ def answers(version: Version, piece: Piece, found: np.ndarray, keyed: bool) -> p
         """Values of the good rows for all, null for the bad ones."""
         return pa.array(values).take(pa.array(places, mask=bad))
 
-    wide = found.reshape(len(found), -1)
-    for i, name in enumerate(contract.scores("predicted")):
-        table = table.append_column(name, spread(wide[:, i]))
+    names = contract.scores("predicted")
+    for name, values in zip(names, found.reshape(-1, len(names)).T, strict=True):
+        table = table.append_column(name, spread(values))
     chosen = version.chosen(found)
     if chosen is not None:
         table = table.append_column("decision", pa.array(contract.classes).take(spread(chosen)))
@@ -96,7 +96,7 @@ def job(version: Version, files: list[Path]) -> dict[str, Any]:
 def manifest(out: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """What was done of this job in `out`. Raises InputError when `out` holds anything else."""
     if not (out / MANIFEST).is_file():
-        if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        if out.is_file() or [path for path in out.glob("*") if not path.name.endswith(".partial")]:
             raise InputError(f"{out} is there and holds no {MANIFEST}: give another OUT")
         return {**wanted, "parts": [], "finished": False}
     found = record.read_json(out / MANIFEST)
@@ -129,6 +129,9 @@ def run(version: Version, source: str, out: Path, advance: Callable[[int], objec
         advance(table.num_rows)
 
     if not done["finished"]:
+        for left in out.glob(".*.partial"):  # by a kill
+            left.unlink()
+        record.write_json(out / MANIFEST, done)
         names = [*(contract.key if keyed else []), *contract.inputs]
         overlapped(pieces(files, contract, names, len(done["parts"])), lambda piece: score(version, piece), finish)
         done["finished"] = True

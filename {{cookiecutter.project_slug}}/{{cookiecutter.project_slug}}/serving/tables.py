@@ -40,13 +40,15 @@ def kind(path: Path) -> str:
 
 def inputs(source: str, out: Path) -> list[Path]:
     """The files that a file's name, a folder or a glob means, sorted; none below `out`. Raises InputError."""
-    folder = Path(source)
-    if folder.is_dir():
-        found = [path for path in folder.rglob("[!.]*") if path.is_file() and kind(path)]
+    given = Path(source)
+    if given.is_dir():
+        found = [path for path in given.rglob("[!.]*") if kind(path)]
+    elif given.is_file():
+        found = [given]
     else:
-        root, pattern = (Path(folder.anchor), folder.relative_to(folder.anchor)) if folder.anchor else (Path(), folder)
-        found = [folder] if folder.is_file() else [path for path in root.glob(str(pattern)) if path.is_file()]
-    found = sorted(path for path in found if out.resolve() not in path.resolve().parents)
+        pattern = str(given.relative_to(given.anchor))
+        found = [path for path in Path(given.anchor).glob(pattern) if path.name[0] != "."]
+    found = sorted(path for path in found if path.is_file() and out.resolve() not in path.resolve().parents)
     if not found:
         raise InputError(f"no file matches {source}: give a file, a folder or a glob of .parquet, .csv or .jsonl")
     unknown = [path for path in found if not kind(path)]
@@ -91,8 +93,12 @@ def raw_chunks(path: Path, names: list[str] | None) -> Iterator[pd.DataFrame]:
             header = stream.readline()
             comma = max(",;\t|", key=header.count)
             stream.seek(0)
-            yield from pd.read_csv(stream, sep=comma, dtype="str", usecols=names, chunksize=CHUNK, index_col=False,
-                                   keep_default_na=False, na_values=[""])  # fmt: skip
+            # All columns, no index_col: with either, pandas shifts or cuts rows that are longer than the header.
+            found = pd.read_csv(stream, sep=comma, dtype="str", chunksize=CHUNK, keep_default_na=False, na_values=[""])
+            for frame in found:
+                if not isinstance(frame.index, pd.RangeIndex):
+                    raise ValueError("its rows have more values than its header has names")
+                yield frame if names is None else frame[names]
             return
         first = 0
         lines = (line for line in stream if line.strip())

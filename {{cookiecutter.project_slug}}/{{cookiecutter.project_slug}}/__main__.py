@@ -56,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--bundle", type=Path, help="an exported bundle to serve instead of the registry's champion")
     reproduce = commands.add_parser("reproduce", help="train a version anew from its own commit: equal (0) or not (1)")
     reproduce.add_argument("version", nargs="?", default="champion", help=VERSION)
+    batch = commands.add_parser("batch", help="score files of rows, with the numbers that the server would give")
+    batch.add_argument("source", metavar="IN", help="a file, folder or glob of .parquet, .csv or .jsonl (or .gz)")
+    batch.add_argument("out", metavar="OUT", type=Path, help="a folder for the predictions; goes on where it was left")
+    batch.add_argument("--version", default="champion", help=VERSION)
+    batch.add_argument("--bundle", type=Path, help="an exported bundle instead of a version of the registry")
     forget = commands.add_parser("forget", help="delete predictions from the log, by their ids")
     forget.add_argument("ids", nargs="+", metavar="ID")
     return top
@@ -142,6 +147,21 @@ def lineage(name: str, as_json: bool) -> int:
     return 0
 
 
+def batch(source: str, out: Path, name: str, bundle: Path | None) -> int:
+    """Score files with an exported bundle, or with the version that an alias or a number names."""
+    from .serving import batch, version
+
+    if bundle:
+        return batch.main(source, out, version.load(bundle))
+    from .registry import tracking, versions
+
+    with tracking.session() as client:
+        found = versions.named(client, name)
+        with versions.bundle(client, found) as folder:
+            loaded = version.load(folder, found.tags["digest"])
+    return batch.main(source, out, loaded)
+
+
 def forget(ids: list[str]) -> int:
     """Delete predictions from the log; 1 when none of them is there."""
     from . import config
@@ -160,6 +180,8 @@ def run(arguments: argparse.Namespace) -> int:
     require_place()
     if arguments.command == "forget":
         return forget(arguments.ids)
+    if arguments.command == "batch":
+        return batch(arguments.source, arguments.out, arguments.version, arguments.bundle)
     if arguments.command in STAGES:
         workspace.end_with_dvc()
     if arguments.command == "serve":  # a container has no git

@@ -462,13 +462,14 @@ def test_a_series_that_cannot_be_merged_is_left_and_said(tmp_path, caplog):
     assert len(files(tmp_path)) == 5
 
 
-def test_a_merge_ends_when_its_server_does(tmp_path):
+def test_a_merge_ends_when_its_server_does(tmp_path, caplog):
     part(tmp_path, 1, "1")
     part(tmp_path, 2, "2")
     now = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
-    for answers in ([True], [False, True]):
+    for answers, said in (([True], False), ([False, True], True)):
         parts.tidy(tmp_path, 90, now, iter(answers).__next__)
         assert len(files(tmp_path)) == 2
+        assert ("left for another time" in caplog.text) == said
     assert list(tmp_path.rglob(".*.partial")) == []
 
 

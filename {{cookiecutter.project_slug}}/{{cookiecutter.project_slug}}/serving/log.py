@@ -117,7 +117,7 @@ class PredictionLog:
             try:
                 self._held.append((hour, digest, table(answers, self.settings.private, self.key)))
             except Exception as error:  # the thread must live on, whatever a row holds
-                log.exception("predictions that do not fit the contract of %s: %s", digest[:12], error)
+                log.error("predictions do not fit the contract of %s: %s", digest[:12], type(error).__name__)
                 lost = sum(len(answer.ids) for answer in answers)
                 self._lost += lost
                 self._done += lost

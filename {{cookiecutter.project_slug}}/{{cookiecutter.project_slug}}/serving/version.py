@@ -75,12 +75,16 @@ class Version:
             return self.arrays(table)
         return by_frame(self.fitted, table, self.contract)
 
-    def decide(self, scores: np.ndarray) -> list[Any] | None:
-        """The class each row is taken for: by the tuned threshold, or the most probable; None for regression."""
+    def chosen(self, scores: np.ndarray) -> np.ndarray | None:
+        """The class each row is taken for, by its position: by the tuned threshold, or the most probable; (n,)."""
         if self.contract.task == "regression":
             return None
-        chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores >= self.threshold).astype(int)
-        return [self.contract.classes[i] for i in chosen]
+        return scores.argmax(axis=1) if scores.ndim == 2 else (scores >= self.threshold).astype(int)
+
+    def decide(self, scores: np.ndarray) -> list[Any] | None:
+        """The class each row is taken for; None for regression."""
+        chosen = self.chosen(scores)
+        return None if chosen is None else [self.contract.classes[i] for i in chosen]
 
 
 def by_frame(fitted: Any, table: Any, contract: schema.Schema) -> np.ndarray:

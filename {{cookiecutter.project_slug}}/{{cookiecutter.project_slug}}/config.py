@@ -22,20 +22,6 @@ Model = TypeVar("Model", bound=BaseModel)
 Thresholds = dict[str, Any]
 PATH = Path("params.yaml")
 
-#: Keys of `params.yaml` that each stage reads itself, as `dvc.yaml` lists them: a verdict's `params` hash covers
-#: these. What upstream stages read shows in the hashes of the files they wrote.
-STAGE_PARAMS: dict[str, tuple[str, ...]] = {
-    "ingest": ("ingest",),
-    "validate": ("validate",),
-    "split": ("seed", "split"),
-    "pretrain": ("seed", "split", "pretrain", "train", "gates.resample_by", "gates.pretrain"),
-    "train": ("seed", "split", "train", "gates.resample_by", "gates.confidence"),
-    "evaluate": ("seed", "train", "evaluate", "gates.resample_by", "gates.confidence"),
-    "posttrain": (
-        "seed", "train", "evaluate", "posttrain", "gates.resample_by", "gates.confidence", "gates.posttrain",
-    ),
-}  # fmt: skip
-
 
 class Block(BaseModel):
     """A part of `params.yaml` that admits no key it does not know."""
@@ -250,15 +236,3 @@ def describe(error: ValidationError) -> str:
 def load(path: Path = PATH) -> Params:
     """Read and check `params.yaml`. Raises InputError."""
     return read_yaml(path, Params)
-
-
-def stage_params(params: Params, stage: str) -> dict[str, Any]:
-    """What of `params.yaml` a stage's result depends on, by dotted key; the same keys stand in `dvc.yaml`."""
-    tree = params.model_dump(mode="json", by_alias=True)
-    chosen = {}
-    for key in STAGE_PARAMS[stage]:
-        value: Any = tree
-        for part in key.split("."):
-            value = value[part]
-        chosen[key] = value
-    return chosen

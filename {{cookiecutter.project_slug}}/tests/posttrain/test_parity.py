@@ -1,43 +1,90 @@
 """Gate `parity`: every way to a prediction gives what the pipeline gives."""
 
+import json
 import math
+import os
+import threading
+import time
+import urllib.request
 
 import numpy as np
 import pytest
 
-from {{ cookiecutter.project_slug }} import model
-from {{ cookiecutter.project_slug }}.gates import reproduction, smoke, verdict
-from {{ cookiecutter.project_slug }}.registry import golden
-from {{ cookiecutter.project_slug }}.serving import rows, version
+from {{ cookiecutter.project_slug }} import config, model, record
+from {{ cookiecutter.project_slug }}.gates import metrics, reproduction, smoke, verdict
+from {{ cookiecutter.project_slug }}.registry import bundles
+from {{ cookiecutter.project_slug }}.serving import batch, serve, version
+from {{ cookiecutter.project_slug }}.serving.app import TOKEN
+from {{ cookiecutter.project_slug }}.serving.requests import Reader
 
 #: Cases that are asked one at a time; the pipeline itself takes milliseconds for each.
 SINGLE = 200
 
 
 @pytest.fixture(scope="module")
-def arrays(fitted, contract):
-    """The array path, where the server would take it; else None."""
-    found = rows.compiled(fitted, contract)
-    table, answers = golden.read(verdict.GOLDEN, contract)
-    return found if found and version.proven(found, table, version.requested(table), answers) else None
+def bundle(tmp_path_factory):
+    """What serving reads of a version."""
+    folder = tmp_path_factory.mktemp("bundle")
+    bundles.serving(folder, {"digest": record.read_json(verdict.TRAINING)["digest"]})
+    return folder
 
 
 @pytest.fixture(scope="module")
-def ways(arrays, fitted, cases, test, predicted, contract, params):
+def loaded(bundle):
+    """The version as serving loads it."""
+    return version.load(bundle)
+
+
+@pytest.fixture(scope="module")
+def address(bundle, cases, tmp_path_factory):
+    """A server of the bundle on a free port, its prediction log elsewhere."""
+    log = config.Log(folder=tmp_path_factory.mktemp("log"), seconds=1, keep_days=1, private={})
+    settings = config.Serve(max_rows=len(cases), max_mb=1e3, max_seconds=60, max_requests=1, refresh_seconds=1,
+                            shadow=False, log=log)  # fmt: skip
+    program = serve.program(settings, bundle)
+    door = serve.listen("127.0.0.1", 0)
+    thread = threading.Thread(target=program.run, kwargs={"sockets": [door]})
+    thread.start()
+    while thread.is_alive() and not program.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{door.getsockname()[1]}/predict"
+    program.should_exit = True
+    thread.join()
+
+
+def over_http(address, asked, contract):
+    """What the server says of rows, (n,) or (n, K)."""
+    reader = Reader(contract, len(asked))
+    body = json.dumps([reader.example(row) for row in asked]).encode()
+    bearer = {"content-type": "application/json", "authorization": f"Bearer {os.environ.get(TOKEN, '')}"}
+    request = urllib.request.Request(address, body, bearer)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        found = json.load(answer)["predictions"]
+    return np.array([list(one["scores"].values()) if "scores" in one else one["score"] for one in found])
+
+
+def in_a_batch(cases, loaded, contract, folder):
+    """What `batch` writes of rows, (n,) or (n, K)."""
+    record.write_parquet(cases[contract.inputs], folder / "in.parquet")
+    batch.run(loaded, str(folder / "in.parquet"), folder / "out", lambda rows: None)
+    return metrics.scores(record.read_parquet(folder / "out/part-00000.parquet"), "predicted", contract)
+
+
+@pytest.fixture(scope="module")
+def ways(loaded, address, cases, test, predicted, contract, params, tmp_path_factory):
     """By name: the positions among `cases` that it predicts, and how. A further way is a further line."""
     asked, every = version.requested(cases[contract.inputs]), np.arange(len(cases))
     some = smoke.evenly(len(cases), SINGLE)
-
-    def by_frame(table):
-        return version.by_frame(fitted, table, contract)
-
-    serve, by = (arrays, "arrays") if arrays else (by_frame, "frame")
+    score, by = loaded.score, loaded.path
+    folder = tmp_path_factory.mktemp("batch")
     return {
         "evaluate": (every, lambda: predicted[smoke.evenly(len(test), params.posttrain.cases)]),
-        f"a table, by {by}": (every, lambda: serve(cases)),
-        f"a request of many rows, by {by}": (every, lambda: serve(asked)),
-        f"requests of one row, by {by}": (some, lambda: np.concatenate([serve([asked[i]]) for i in some])),
-        "a request of many rows, by frame": (every, lambda: by_frame(asked)),
+        f"a table, by {by}": (every, lambda: score(cases)),
+        f"a request of many rows, by {by}": (every, lambda: score(asked)),
+        f"requests of one row, by {by}": (some, lambda: np.concatenate([score([asked[i]]) for i in some])),
+        "a request of many rows, by frame": (every, lambda: version.by_frame(loaded.fitted, asked, contract)),
+        "over HTTP": (every, lambda: over_http(address, asked, contract)),
+        "in a batch": (every, lambda: in_a_batch(cases, loaded, contract, folder)),
     }
 
 
@@ -53,7 +100,7 @@ def distance(expected, way):
 
 @pytest.mark.gate("parity")
 def test_every_way_predicts_what_the_pipeline_predicts(gate, ways, fitted, cases, contract):
-    """`evaluate`'s file, a table, a request of many rows and requests of one are the pipeline's, within `tolerance`.
+    """`evaluate`'s file, and what a bundle says of a table, of requests, over HTTP and in a batch, within `tolerance`.
 
     The tolerance is that of sums in another order: trees agree to the last bit. It shows a function of `features.py`
     that looks at more than its row, whose answer depends on the rows beside it, and a value that a request reads

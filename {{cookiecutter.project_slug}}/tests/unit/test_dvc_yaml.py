@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from {{ cookiecutter.project_slug }} import __main__ as command
-from {{ cookiecutter.project_slug }} import config
+from {{ cookiecutter.project_slug }}.gates import verdict
 
 PACKAGE = command.PACKAGE
 ROOT = PACKAGE.parent
@@ -97,7 +97,7 @@ def test_deps_cover_every_module_the_gates_import(name):
 
 @pytest.mark.parametrize("name", list(STAGES))
 def test_params_are_those_a_verdict_hashes(name):
-    assert tuple(STAGES[name]["params"]) == config.STAGE_PARAMS[name]
+    assert tuple(STAGES[name]["params"]) == verdict.STAGE_PARAMS[name]
 
 
 @pytest.mark.parametrize("name", list(STAGES))

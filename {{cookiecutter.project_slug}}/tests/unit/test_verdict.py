@@ -21,7 +21,7 @@ Change = Callable[[Any], object]
 def judged(project: Any, rows_of: Callable[..., pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> Any:
     """A project with a green post-train report; its package is a copy, which a test may edit."""
     package = project.root / "copy"
-    for name in ("features.py", "model.py", "gates/run.py"):
+    for name in ("features.py", "model.py", "gates/run.py", "serving/app.py"):
         project.write(f"copy/{name}", (verdict.PACKAGE / name).read_text(encoding="utf-8"))
     monkeypatch.setattr(verdict, "PACKAGE", package)
     for path in verdict.JUDGED["posttrain"]:
@@ -85,6 +85,7 @@ def test_a_green_report_on_these_files_counts(judged: Any) -> None:
         (append("copy/gates/run.py"), r"\(gates differ\)"),
         (append("copy/features.py"), r"\(gates differ\)"),
         (append("copy/model.py"), r"\(gates differ\)"),
+        (append("copy/serving/app.py"), r"\(gates differ\)"),
     ],
 )
 def test_a_report_on_something_else_does_not(judged: Any, change: Change, said: str) -> None:

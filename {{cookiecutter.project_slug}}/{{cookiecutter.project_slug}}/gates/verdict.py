@@ -26,12 +26,38 @@ JUDGED: dict[str, tuple[Path, ...]] = {
     "posttrain": (TRAIN, TEST, PREDICTIONS, MODEL, TRAINING, GOLDEN),
 }
 REPORTS = {stage: Path(f"reports/{stage}.json") for stage in JUDGED}
+#: Keys of `params.yaml` that each stage reads itself, as `dvc.yaml` lists them: a verdict's `params` hash covers
+#: these. What upstream stages read shows in the hashes of the files they wrote.
+STAGE_PARAMS: dict[str, tuple[str, ...]] = {
+    "ingest": ("ingest",),
+    "validate": ("validate",),
+    "split": ("seed", "split"),
+    "pretrain": ("seed", "split", "pretrain", "train", "gates.resample_by", "gates.pretrain"),
+    "train": ("seed", "split", "train", "gates.resample_by", "gates.confidence"),
+    "evaluate": ("seed", "train", "evaluate", "gates.resample_by", "gates.confidence"),
+    "posttrain": (
+        "seed", "train", "evaluate", "posttrain", "gates.resample_by", "gates.confidence", "gates.posttrain",
+    ),
+}  # fmt: skip
+
+
+def stage_params(params: config.Params, stage: str) -> dict[str, Any]:
+    """What of `params.yaml` a stage's result depends on, by dotted key; the same keys stand in `dvc.yaml`."""
+    tree = params.model_dump(mode="json", by_alias=True)
+    chosen = {}
+    for key in STAGE_PARAMS[stage]:
+        value: Any = tree
+        for part in key.split("."):
+            value = value[part]
+        chosen[key] = value
+    return chosen
 
 
 def gate_code(stage: str) -> list[Path]:
-    """The files that decide: the stage's tests, the gates package, and the team's features and model."""
+    """The files that decide: the stage's tests, the gates, the team's features and model; posttrain: what serves."""
     tests = Path("tests", stage)
     package = [*PACKAGE.glob("gates/*.py"), PACKAGE / "features.py", PACKAGE / "model.py"]
+    package += PACKAGE.glob("serving/*.py") if stage == "posttrain" else ()
     return [*tests.rglob("*.py"), *(path.relative_to(Path.cwd().resolve()) for path in package)]
 
 
@@ -39,7 +65,7 @@ def inputs(stage: str, params: config.Params) -> dict[str, Any]:
     """Hashes of everything a verdict of `stage` depends on. Raises InputError when a file is missing."""
     hashes: dict[str, Any] = {path.stem: record.file_sha256(path) for path in JUDGED[stage]}
     hashes["schema"] = record.file_sha256(schema.PATH)
-    hashes["params"] = record.value_sha256(config.stage_params(params, stage))
+    hashes["params"] = record.value_sha256(stage_params(params, stage))
     hashes["gates"] = record.tree_sha256(gate_code(stage), Path())
     return hashes
 

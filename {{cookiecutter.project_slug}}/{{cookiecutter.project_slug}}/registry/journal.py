@@ -24,7 +24,7 @@ BATCH = 100
 def training_id(params: config.Params, training: dict[str, Any]) -> str:
     """What names a training, whenever and wherever it ran: its data, its parameters and the model they gave."""
     data = record.file_sha256(verdict.TRAIN)
-    return record.value_sha256([data, config.stage_params(params, "train"), training["digest"]])
+    return record.value_sha256([data, verdict.stage_params(params, "train"), training["digest"]])
 
 
 def training_run(found: MlflowClient, params: config.Params, training: dict[str, Any]) -> str:

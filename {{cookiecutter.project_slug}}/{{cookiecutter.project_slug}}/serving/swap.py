@@ -133,7 +133,7 @@ class Champions:
         return folder
 
     def take(self, alias: str, bundle: Path, number: str, digest: str | None = None, made: float | None = None) -> None:
-        """Load a bundle, try it, and let it serve; unless said, it is as old as its files. Raises GateClosed, InputError."""
+        """Load a bundle, try it, and let it serve; unless said, as old as its files. Raises GateClosed, InputError."""
         version = loading.load(bundle, digest)
         made = made or (bundle / "lineage.json").stat().st_mtime
         self.served[alias] = Served(version, Reader(version.contract, self.rows), number, made)

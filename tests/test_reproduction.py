@@ -19,7 +19,7 @@ SETTINGS = {
 }  # fmt: skip
 SLOW = ("two threads", "eight threads")
 #: Edits of the team's own files: name, what stands there, what comes instead.
-COARSER = (f"{SLUG}/features.py", "+ times[name].dt.minute", "+ times[name].dt.minute // 10 * 10")
+COARSER = (f"{SLUG}/features.py", 'np.timedelta64(1, "m"))', 'np.timedelta64(10, "m")) * 10')
 SHORTER = ("params.yaml", "max_iter: 100", "max_iter: 80")
 LUCKY = (f"{SLUG}/model.py", "random_state=seed)", "random_state=seed + int(__import__('os').getenv('LUCK', 1)))")
 LINEAR = {"train.estimator": "sklearn.linear_model.LogisticRegression", "train.arguments": {"max_iter": 500},

@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--bundle", type=Path, help="an exported bundle to serve instead of the registry's champion")
     reproduce = commands.add_parser("reproduce", help="train a version anew from its own commit: equal (0) or not (1)")
     reproduce.add_argument("version", nargs="?", default="champion", help=VERSION)
+    forget = commands.add_parser("forget", help="delete predictions from the log, by their ids")
+    forget.add_argument("ids", nargs="+", metavar="ID")
     return top
 
 
@@ -140,9 +142,24 @@ def lineage(name: str, as_json: bool) -> int:
     return 0
 
 
+def forget(ids: list[str]) -> int:
+    """Delete predictions from the log; 1 when none of them is there."""
+    from . import config
+    from .serving import parts
+
+    log = config.load().serve.log
+    rows = parts.forget(log.folder, ids, log.seconds)
+    if not rows:
+        raise InputError(f"{log.folder} holds no prediction with such an id")
+    print(f"{rows} predictions deleted from {log.folder}")
+    return 0
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one command; its exit code."""
     require_place()
+    if arguments.command == "forget":
+        return forget(arguments.ids)
     if arguments.command in STAGES:
         workspace.end_with_dvc()
     if arguments.command == "serve":  # a container has no git

@@ -69,7 +69,7 @@ def tamper_model(copy: Copy) -> None:
 
 def edit_features(copy: Copy) -> None:
     """features.py is improved after the training."""
-    copy.code("features.py", "* 60.0", "* 61.0")
+    copy.code("features.py", 'np.timedelta64(1, "m")', 'np.timedelta64(2, "m")')
 
 
 def edit_thresholds(copy: Copy) -> None:

@@ -86,7 +86,7 @@ def ignore_feature(copy: Copy) -> None:
         raise Unharmed("posttrain.directions names no numeric feature: mend the fault")
     copy.code(
         "features.py",
-        '    return columns.astype("float64")\n',
+        '    return np.asarray(columns, dtype="float64")\n',
         f'    return columns.astype("float64").assign({name}=0.0)\n',
     )
 
@@ -126,8 +126,8 @@ def centre_by_everything(copy: Copy) -> None:
     """A mean over all rows is taken off in features.py."""
     copy.code(
         "features.py",
-        '    return columns.astype("float64")\n',
-        '    every = pd.read_parquet("data/valid.parquet", columns=list(columns))\n'
+        '    return np.asarray(columns, dtype="float64")\n',
+        '    every = __import__("pandas").read_parquet("data/valid.parquet", columns=list(columns))\n'
         '    return columns.astype("float64") - every.mean()\n',
     )
 

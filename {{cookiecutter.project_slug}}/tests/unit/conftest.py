@@ -16,6 +16,8 @@ import yaml
 from {{ cookiecutter.project_slug }} import config, schema
 from {{ cookiecutter.project_slug }}.gates import verdict
 
+from . import small_project
+
 COLUMNS: dict[str, Any] = {
     "id": {"type": "int", "role": "key"},
     "when": {"type": "datetime", "role": "time"},
@@ -52,6 +54,7 @@ PARAMS: dict[str, Any] = {
         "posttrain": {"last": {}},
     },
     "promote": {"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 10, "min_units": 2},
+    "serve": small_project.SERVE,
 }
 
 

@@ -35,6 +35,15 @@ HERE = Path(command.__file__).resolve().parents[1]
 WEAK, GOOD = 0.001, 1.0
 #: The bare and the crowned project, once built.
 BUILT: list[Path] = []
+SERVE: dict[str, Any] = {
+    "max_rows": 50,
+    "max_mb": 0.1,
+    "max_seconds": 0.5,
+    "max_requests": 3,
+    "refresh_seconds": 0.05,
+    "shadow": False,
+    "log": {"folder": "predictions", "seconds": 0.1, "keep_days": 30, "private": {}},
+}
 PARAMS: dict[str, Any] = {
     "seed": 1,
     "ingest": {"source": "rows.csv", "query": None, "start": None, "end": None},
@@ -52,6 +61,7 @@ PARAMS: dict[str, Any] = {
     "posttrain": {"directions": [], "functionality": [], "cases": 20},
     "gates": {"resample_by": "day", "confidence": 0.95, "pretrain": {"checked": {}}, "posttrain": {"checked": {}}},
     "promote": {"non_inferiority_margin": 0.02, "guardrails": {"auc": 0.1}, "min_rows": 100, "min_units": 10},
+    "serve": SERVE,
 }
 SCHEMA: dict[str, Any] = {
     "task": "binary",

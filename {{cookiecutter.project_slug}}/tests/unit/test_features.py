@@ -14,22 +14,42 @@ from {{ cookiecutter.project_slug }} import features
 Make = Callable[..., Any]
 
 
+TIMES = ["2024-01-01 00:30:59.9", "2024-01-07 23:59", "1969-12-31 00:01", None]
+
+
 def test_a_calendar_has_minute_and_weekday() -> None:
-    """Monday is 0; null is NaN; the index stays."""
-    times = pd.DataFrame(
-        {"t": pd.to_datetime(["2024-01-01 00:30", "2024-01-07 23:59", None], format="ISO8601")}, [7, 8, 9]
-    )
-    found = features.calendar(times)
-    assert found.iloc[:2].to_numpy().tolist() == [[30.0, 0.0], [1439.0, 6.0]]
-    assert found.iloc[2].isna().all()
-    assert (list(found), found.index.tolist()) == (["t_minute", "t_weekday"], [7, 8, 9])
+    """Monday is 0; null is NaN in both; per column, also before 1970."""
+    table = pd.DataFrame({"t": pd.to_datetime(TIMES, format="ISO8601"), "u": pd.Timestamp("2024-02-29 12:00")})
+    found = features.calendar(table)
+    assert found[:3].tolist() == [[30.0, 0.0, 720.0, 3.0], [1439.0, 6.0, 720.0, 3.0], [1.0, 2.0, 720.0, 3.0]]
+    assert np.isnan(found[3, :2]).all()
+    assert features.calendar_names(None, table) == ["t_minute", "t_weekday", "u_minute", "u_weekday"]
 
 
 def test_numbers_are_float64() -> None:
-    """Booleans too."""
-    found = features.numbers(pd.DataFrame({"a": [1, 2], "b": [True, False]}))
-    assert found.to_numpy().tolist() == [[1.0, 1.0], [2.0, 0.0]]
-    assert set(found.dtypes) == {np.dtype("float64")}
+    """Booleans too; null is NaN."""
+    found = features.numbers(pd.DataFrame({"a": [1, 2], "b": [True, False], "c": [None, 0.5]}))
+    np.testing.assert_array_equal(found, [[1.0, 1.0, np.nan], [2.0, 0.0, 0.5]])
+    assert found.dtype == np.dtype("float64")
+
+
+def test_a_table_and_an_array_give_the_same(rows_of: Make) -> None:
+    """The very functions that a model is fitted with serve arrays; no rows are no rows."""
+    frame = rows_of()
+    for function, names in ((features.calendar, ["when"]), (features.numbers, ["size", "open"])):
+        expected = function(frame[names])
+        kind = "datetime64[us]" if names == ["when"] else "float64"
+        np.testing.assert_array_equal(function(frame[names].to_numpy(dtype=kind)), expected)
+        assert function(frame[names].iloc[:0]).shape == (0, 2)
+
+
+def test_features_keep_the_tables_index(rows_of: Make, contract_of: Make) -> None:
+    """And are named, whichever functions made them."""
+    frame, contract = rows_of().iloc[5:9], contract_of()
+    found = features.transformer(contract, "ordinal").fit_transform(frame[contract.inputs])
+    assert found.index.equals(frame.index)
+    assert found["when_minute"].tolist() == (frame["when"].dt.hour * 60.0 + frame["when"].dt.minute).tolist()
+    assert found["when_weekday"].tolist() == frame["when"].dt.day_of_week.tolist()
 
 
 def test_trees_get_codes_and_nulls_under_the_columns_names(rows_of: Make, contract_of: Make) -> None:

@@ -40,8 +40,8 @@ def document(app: FastAPI, server: Server, contract: schema.Schema) -> dict[str,
     post = found["paths"]["/predict"]["post"]
     given: dict[str, Any] = {"schema": {"anyOf": [{"$ref": "#/components/schemas/Row"}, many]}}
     if serves:
-        whole = next((r for r in serves.version.golden[0] if None not in r.values()), serves.version.golden[0][0])
-        example = reader.example(whole)
+        usual = serves.version.golden[0][2:]  # before them stand the limits of every column
+        example = reader.example(next((row for row in usual if None not in row.values()), usual[0]))
         given["examples"] = {"one row": {"value": example}, "many rows": {"value": [example, example]}}
     post["requestBody"] = {"required": True, "content": {"application/json": given}}
     refusal = {"type": "object", "properties": {"detail": {"type": "array", "items": PROBLEM}}}

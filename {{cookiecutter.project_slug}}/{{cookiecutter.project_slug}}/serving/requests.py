@@ -22,6 +22,7 @@ MOMENT = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\
 WORDS = {
     "missing": "missing",
     "extra_forbidden": "not a column that this model reads",
+    "too_short": "no rows",
     "finite_number": "not a finite number",
     "timezone_naive": "has a time zone: give it without",
     "string_too_long": f"longer than {LONGEST} characters",
@@ -83,7 +84,8 @@ class Reader:
                 return self.many.validate_json(body)
             return [self.one.validate_json(body)]
         except ValidationError as error:
-            raise Refused([self.problem(one) for one in error.errors(include_url=False)[:NAMED]]) from None
+            found = [self.problem(one) for one in error.errors(include_url=False)[:NAMED]]
+            raise Refused([one for i, one in enumerate(found) if one not in found[:i]]) from None
 
     def problem(self, error: Any) -> dict[str, Any]:
         """A pydantic error as {row, column, rule}; both null when the body as a whole is wrong."""
@@ -92,6 +94,8 @@ class Reader:
         name = place[0] if place else None
         column = self.contract.columns.get(str(name))
         rule = WORDS.get(error["type"])
+        if error["type"] == "too_long":
+            rule = f"more than {error['ctx']['max_length']} rows"
         if column and not rule:
             rule = self.broken(column, error)
         return {"row": row, "column": name, "rule": rule or str(error["msg"])}

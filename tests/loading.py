@@ -24,6 +24,8 @@ from running import SAID, SLUG, free_port, run, said, start, works
 
 #: How many test rows are asked about.
 KNOWN = 40
+#: Ids that no row has, and no two requests share.
+NUMBERS = itertools.count(10**9)
 #: Test rows as `/predict` takes them, with their ids.
 ROWS = f"""
 import json, pandas as pd
@@ -172,7 +174,7 @@ class Clients:
     def __init__(self, server: Serving, rows: list[dict[str, Any]], threads: int = 2) -> None:
         """Know the rows."""
         self.server, self.rows, self.answers = server, rows, list[Answer]()
-        self.ended, self.numbers = threading.Event(), itertools.count(10**9)
+        self.ended = threading.Event()
         self.threads = [threading.Thread(target=self.work, args=(first,)) for first in range(threads)]
 
     def __enter__(self) -> Clients:
@@ -208,7 +210,7 @@ class Clients:
 
     def ask(self, connection: http.client.HTTPConnection, chosen: list[int]) -> Answer:
         """One request."""
-        rows = [{**self.rows[place], "id": next(self.numbers)} for place in chosen]
+        rows = [{**self.rows[place], "id": next(NUMBERS)} for place in chosen]
         ids, sent, status = [str(row["id"]) for row in rows], time.monotonic(), 0
         try:
             body = json.dumps(rows if len(rows) > 1 else rows[0])

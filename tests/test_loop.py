@@ -12,7 +12,7 @@ from running import SLUG, aliases, command, run, set_param, works
 
 GATES = {
     "schema", "quarantine", "row_accounting", "columns", "history", "drift", "split_leak", "target_leak", "smoke_train",
-    "threshold", "baseline", "slices", "behaviour", "calibration", "refit", "artefact", "latency",
+    "threshold", "baseline", "slices", "behaviour", "calibration", "refit", "artefact", "latency", "parity",
 }  # fmt: skip
 GUARDS = {
     "verdict", "lock", "committed", "digest", "rows", "superior", "non_inferior", "guardrail", "anchor", "rolled_back",

@@ -132,6 +132,31 @@ def centre_by_everything(copy: Copy) -> None:
     )
 
 
+def scale_by_batch(copy: Copy) -> None:
+    """Numbers are scaled by what comes along with them: a table's rows in training, a request's when serving."""
+    copy.code(
+        "features.py",
+        '    return np.asarray(columns, dtype="float64")\n',
+        '    found = np.asarray(columns, dtype="float64")\n'
+        "    return found / (1 + np.nan_to_num(np.abs(found)).max(axis=0))\n",
+    )
+
+
+def fill_from_above(copy: Copy) -> None:
+    """A gap takes the value of the row before: in a request of one row there is none."""
+    copy.code(
+        "features.py",
+        '    return np.asarray(columns, dtype="float64")\n',
+        '    return __import__("pandas").DataFrame(columns).astype("float64").ffill().to_numpy()\n',
+    )
+
+
+def zero_for_null(copy: Copy) -> None:
+    """A request's null is read as 0; a table's stays null."""
+    copy.columns("feature", "float", "int", nullable=True)
+    copy.code("serving/rows.py", "row[name]", "(row[name] or 0)")
+
+
 FAULTS = (
     Fault("nothing is learned", "a debugging learning rate was left in", "smoke_train", freeze_learning),
     Fault("no fixed seed", "random_state=None, as in the notebook", "smoke_train", no_seed),
@@ -144,6 +169,9 @@ FAULTS = (
     Fault("model file too large", "training rows kept inside, to explain answers later", "artefact", hoard),
     Fault("not all in the file", "predicting reads a column that serving lacks", "artefact", read_more),
     Fault("predicting is slow", "each call asks another service", "latency", ask_service),
+    Fault("scaled by the batch", "features look at the rows beside theirs", "parity", scale_by_batch),
+    Fault("gaps filled from the row above", "ffill, as in the notebook", "parity", fill_from_above),
+    Fault("null is 0 in a request", "a default in the server", "parity", zero_for_null),
     Fault("fitted on all rows", "one last training before the release", "refit", fit_everything),
     Fault("scaled by all rows", "a mean over the whole table, in features.py", "refit", centre_by_everything),
 )  # fmt: skip

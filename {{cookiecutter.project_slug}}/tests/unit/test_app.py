@@ -256,7 +256,9 @@ def test_the_docs_show_the_columns_and_need_no_network(app, server):
     assert set(promised["required"]) == set(answer.json["predictions"][0])
 
 
-@pytest.mark.parametrize(("task", "names"), [("multiclass", {"id", "scores", "decision"}), ("regression", {"id", "score"})])
+@pytest.mark.parametrize(
+    ("task", "names"), [("multiclass", {"id", "scores", "decision"}), ("regression", {"id", "score"})]
+)
 def test_the_documented_answer_follows_the_task(task, names, contract_of):
     found = http.openapi.answer(contract_of(task))
     assert set(found["properties"]["predictions"]["items"]["required"]) == names

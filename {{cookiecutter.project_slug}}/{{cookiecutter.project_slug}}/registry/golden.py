@@ -1,7 +1,7 @@
 """Golden rows: made-up inputs that travel with a model, and what it says of them wherever it is loaded rightly.
 
-No row of the data is among them: values are drawn from what `schema.yaml` admits, where it says nothing from the rounded
-range of the training rows, and from the categories that the model file holds anyway.
+No row of the data is among them: values are drawn from what `schema.yaml` admits, where it says nothing from the
+rounded range of the training rows, and from the categories that the model file holds anyway.
 """
 
 from __future__ import annotations

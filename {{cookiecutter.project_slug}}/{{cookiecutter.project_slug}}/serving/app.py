@@ -46,7 +46,7 @@ ACCESS = logging.getLogger("serve")
 
 
 class Watchman:
-    """ASGI middleware: the token, a request's id, what is counted and logged of it, and an answer to whatever goes wrong.
+    """ASGI middleware: the token, each request's id, and what is counted and logged of it.
 
     The log holds no value of a request: method, path, status, duration, id and the model's digest.
     """

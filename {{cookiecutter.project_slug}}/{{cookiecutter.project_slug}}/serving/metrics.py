@@ -99,7 +99,7 @@ class Metrics:
 
 
 def score_buckets(contract: Schema) -> Sequence[float]:
-    """Upper bounds of a histogram of scores: probabilities in twentieths, values in twentieths of the target's range."""
+    """Upper bounds of a histogram of scores: twentieths of a probability, or of the range of a declared target."""
     if contract.classes:
         return SHARES
     target = contract.columns[contract.target]

@@ -143,8 +143,9 @@ class Champions:
         try:
             last = record.read_json(CACHE / "champion.json")
             folder = CACHE / last["folder"]
-            if bundles.content(folder) == last["sha256"]:
-                self.take("champion", folder, last["number"], last["digest"], (folder / "lineage.json").stat().st_mtime)
+            if bundles.content(folder) != last["sha256"]:
+                raise InputError("its files were changed")
+            self.take("champion", folder, last["number"], last["digest"], (folder / "lineage.json").stat().st_mtime)
         except (InputError, GateClosed, KeyError, OSError) as error:
             print(f"nothing to serve in {CACHE}: {error}", file=sys.stderr)
 

@@ -33,8 +33,6 @@ SEEN, NOTICED = 10, 60
 #: Seconds beyond `serve.log.seconds` that writing a part may take on a busy machine.
 SPARE = 1.5
 KILLS = 5
-#: Of schemathesis.
-CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
 def hold(answers: list[Answer], expected: dict[str, list[float]]) -> None:
@@ -219,13 +217,17 @@ def test_a_version_that_is_not_what_it_claims_is_refused(
 
 @pytest.mark.parametrize("token", ["", "not-a-secret"])
 def test_no_request_makes_the_server_fail(started: Path, tmp_path: Path, token: str) -> None:
-    """What schemathesis makes of the server's own OpenAPI document: no 500, and answers as the document has them."""
+    """What schemathesis makes of the server's own OpenAPI document: no 500, and answers as the document has them.
+
+    It holds one thing more against us: no pattern of a JSON Schema keeps it from days like 0000-00-00.
+    """
     project = copy_of(started, tmp_path)
     with served(project, **({"SERVE_TOKEN": token} if token else {})) as server:
         tool = Path(sys.executable).with_name("schemathesis")
         arguments = ["run", f"http://127.0.0.1:{server.port}/openapi.json", "--max-examples", "100", "--no-color",
-                     "--checks", CHECKS, "--seed", "1", "--generation-database", "none", "--request-timeout", "30",
-                     *(("-H", f"Authorization: Bearer {token}") if token else ())]  # fmt: skip
+                     "--exclude-checks", "positive_data_acceptance", "--generation-database", "none",
+                     "--seed", "1", "--request-timeout", "30"]  # fmt: skip
+        arguments += ["-H", f"Authorization: Bearer {token}"] if token else []
         done = subprocess.run([tool, *arguments], cwd=tmp_path, check=False, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stdout[-5000:]
         counted = server.get("/metrics")[1]

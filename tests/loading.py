@@ -106,8 +106,8 @@ class Serving:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
+        except OSError as error:
+            return 0, repr(error)
         finally:
             connection.close()
 
@@ -119,7 +119,9 @@ class Serving:
 
     def digest(self) -> str:
         """Return who answers."""
-        return str(json.loads(self.get("/version")[1])["digest"])
+        status, text = self.get("/version")
+        assert status == 200, f"{status} {text}: {self.process and said(self.process)[-3000:]}"
+        return str(json.loads(text)["digest"])
 
     def memory(self) -> float:
         """Return its resident memory in MB."""

@@ -18,6 +18,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import generate_latest
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
 
 from .. import config, schema
 from ..registry import golden
@@ -224,7 +225,7 @@ def application(server: Server, contract: schema.Schema, title: str) -> FastAPI:
         """The champion's digest and lineage."""
         return Response(to_json(server.about()), media_type="application/json")
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(server.metrics.page), media_type="text/plain; version=0.0.4; charset=utf-8")

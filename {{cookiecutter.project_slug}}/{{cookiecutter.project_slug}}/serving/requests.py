@@ -60,7 +60,7 @@ def kind(column: schema.Column) -> Any:
 def row_type(contract: schema.Schema) -> Any:
     """A row of a request: every input, and the columns of the key if the client has them."""
     given: dict[str, Any] = {name: kind(contract.columns[name]) for name in contract.inputs}
-    name = Annotated[str, Field(max_length=LONGEST)] | Annotated[int, Field(ge=-(2**63), lt=2**63)]
+    name = Annotated[str, Field(max_length=LONGEST)] | Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]
     given |= {key: NotRequired[name | None] for key in contract.key}
     row = TypedDict("Row", given)  # type: ignore[misc]  # made of what the contract declares
     row.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]

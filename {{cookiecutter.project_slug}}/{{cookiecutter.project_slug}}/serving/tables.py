@@ -88,7 +88,7 @@ def raw_chunks(path: Path, names: list[str] | None) -> Iterator[pd.DataFrame]:
     if kind(path) == "parquet":
         yield from record.chunks(path, names, CHUNK)
         return
-    with readable(path), (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as stream:
+    with readable(path), (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as stream:
         if kind(path) == "csv":
             header = stream.readline()
             comma = max(",;\t|", key=header.count)

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,28 @@ def test_rows_come_out_in_order_with_key_answer_and_decision(tmp_path, contract_
 
 
 def test_without_a_key_a_row_is_named_by_file_and_position(tmp_path, contract_of, rows_of):
-    for name, count in (("a", 10), ("b", 3)):
-        record.write_parquet(rows_of(count).drop(columns="id"), tmp_path / f"{name}.parquet")
+    """Whatever the kind of file; a key that one file lacks is no key."""
+    names = [str(tmp_path / name) for name in ("a.parquet", "b.csv", "c.jsonl")]
+    record.write_parquet(rows_of(10).drop(columns="id"), Path(names[0]))
+    rows_of(9).to_csv(names[1], index=False)
+    rows_of(8).to_json(names[2], orient="records", lines=True, date_format="iso")
     found = run(version(contract_of()), tmp_path, tmp_path / "out")
-    a, b = (str(tmp_path / f"{name}.parquet") for name in "ab")
-    assert found["file"].tolist() == [a] * 10 + [b] * 3
-    assert found["row"].tolist() == [*range(10), *range(3)]
+    assert found["file"].tolist() == [names[0]] * 10 + [names[1]] * 9 + [names[2]] * 8
+    assert found["row"].tolist() == [*range(10), *range(9), *range(8)]
+    keyed = run(version(contract_of()), tmp_path / "[bc].*", tmp_path / "keyed")
+    assert keyed["id"].tolist() == [*range(9), *range(8)]
+    unkeyed = run(version(contract_of(id={"role": "group"}, who=...)), names[1], tmp_path / "unkeyed")
+    assert list(unkeyed)[:2] == ["file", "row"]
+
+
+def test_values_of_json_are_the_text_they_are_written_as(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1.10, "b": 9007199254740993, "c": true, "d": [1], "e": null, "f": "1.10"}\n{"a": 2}\n')
+    frame = next(tables.raw_chunks(path, None))
+    row = frame.iloc[0].to_dict()
+    del row["e"]
+    assert row == {"a": "1.10", "b": "9007199254740993", "c": "true", "d": "[1]", "f": "1.10"}
+    assert frame.isna().to_numpy().tolist() == [[False] * 4 + [True, False], [False] + [True] * 5]
 
 
 def test_classes_and_numbers(tmp_path, contract_of, rows_of):
@@ -202,7 +219,7 @@ def test_files_are_named_by_path_folder_or_glob(tmp_path, monkeypatch):
         "in/deep/a.parquet",
         "in/c.jsonl.gz",
         "in/notes.txt",
-        "in/.b.csv.1.partial",
+        "in/.b.csv",
         "in/out/x.csv",
     ):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -323,26 +340,36 @@ def test_a_full_disk_leaves_whole_parts_and_the_job_goes_on(tmp_path, contract_o
 
 
 def test_a_chunk_is_read_while_another_is_scored_and_three_are_held_at_most():
-    read, held, most = [], 0, 0
+    """Scoring waits for the next one to be read, finishing for the next one to be scored: else both would time out."""
+    read, scored, finished = ([threading.Event() for _ in range(9)] for _ in range(3))
 
     def found() -> Any:
-        nonlocal held, most
         for i in range(9):
-            held += 1
-            most = max(most, held)
-            read.append(i)
+            assert i < 3 or finished[i - 3].is_set()
+            read[i].set()
             yield i
 
-    seen = []
+    def score(piece: Any) -> Any:
+        scored[piece].set()
+        assert piece == 8 or read[piece + 1].wait(10)
+        return piece * 2
 
     def finish(piece: Any, scores: Any) -> None:
-        nonlocal held
-        held -= 1
-        seen.append((piece, scores, len(read)))
+        assert scores == piece * 2
+        assert piece == 8 or scored[piece + 1].wait(10)
+        finished[piece].set()
 
-    batch.overlapped(found(), lambda piece: piece * 2, finish)
-    assert [(piece, scores) for piece, scores, _ in seen] == [(i, 2 * i) for i in range(9)]
-    assert 2 <= most <= 4  # the one being read, scored and written, and a moment between
+    batch.overlapped(found(), score, finish)
+    assert all(event.is_set() for event in finished)
+
+
+def test_what_goes_wrong_in_a_thread_ends_the_job():
+    def failing(*_: Any) -> Any:
+        raise InputError("no")
+
+    for score, finish in ((failing, lambda *_: None), (lambda _: None, failing)):
+        with pytest.raises(InputError, match="^no$"):
+            batch.overlapped(iter([1, 2]), score, finish)
 
 
 @pytest.fixture

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Rows of a piece.
 CHUNK = 100_000
-#: Numbers of JSON as they are written: the contract says what they are.
-LITERALLY: dict[str, Any] = dict.fromkeys(("parse_int", "parse_float", "parse_constant"), str)
 #: The dtypes of a table that need no cast; an integer or boolean that may be null is a float64.
 KINDS = {"category": "str", "datetime": "datetime64[us]", "float": "float64", "int": "int64", "bool": "bool"}
 
@@ -88,7 +86,7 @@ def raw_chunks(path: Path, names: list[str] | None) -> Iterator[pd.DataFrame]:
     if kind(path) == "parquet":
         yield from record.chunks(path, names, CHUNK)
         return
-    with readable(path), (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as stream:
+    with readable(path), (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as stream:
         if kind(path) == "csv":
             header = stream.readline()
             comma = max(",;\t|", key=header.count)
@@ -102,7 +100,7 @@ def raw_chunks(path: Path, names: list[str] | None) -> Iterator[pd.DataFrame]:
             return
         first = 0
         lines = (line for line in stream if line.strip())
-        while rows := [as_text(json.loads(line, **LITERALLY)) for line in itertools.islice(lines, CHUNK)]:
+        while rows := [as_text(json.loads(line, parse_float=str)) for line in itertools.islice(lines, CHUNK)]:
             frame = pd.DataFrame(rows, index=pd.RangeIndex(first, first + len(rows)), columns=names, dtype="str")
             first += len(rows)
             yield frame

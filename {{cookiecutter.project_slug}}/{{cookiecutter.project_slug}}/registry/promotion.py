@@ -137,8 +137,9 @@ def require_parity(client: MlflowClient, version: ModelVersion) -> None:
         fitted = artefact.load(folder / "model.skops", version.tags["digest"])
         found = model.predict(fitted, record.read_parquet(verdict.TEST), contract)
     if not golden.equal(found, metrics.scores(evaluated, "predicted", contract)):
-        raise GateClosed(["parity"], f"version {version.version} does not predict here as it did in `evaluate`: what"
-                         " it says must depend on its files and the locked libraries alone; run `dvc repro`")  # fmt: skip
+        reason = f"version {version.version} does not predict here as it did in `evaluate`"
+        cure = "what it says must depend on its files and the locked libraries alone; run `dvc repro`"
+        raise GateClosed(["parity"], f"{reason}: {cure}")
 
 
 def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: str | None) -> dict[str, Any]:

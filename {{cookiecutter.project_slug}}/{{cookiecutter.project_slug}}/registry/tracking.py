@@ -14,7 +14,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,11 +86,15 @@ def session() -> Iterator[MlflowClient]:
     """A client whose store may also fail later: whatever it raises becomes StoreError."""
     found = client()
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
+    failures: tuple[type[Exception], ...] = (MlflowException,)
+    with suppress(ModuleNotFoundError):  # where a server is asked over HTTP, as in the serving image
+        from sqlalchemy.exc import SQLAlchemyError
+
+        failures += (SQLAlchemyError,)
     try:
         yield found
-    except (MlflowException, SQLAlchemyError) as error:
+    except failures as error:
         raise unreachable(error) from error
 
 

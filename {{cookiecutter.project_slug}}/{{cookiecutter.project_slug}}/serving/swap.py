@@ -7,6 +7,7 @@ the last bundles are kept in CACHE, so that even a restart finds the champion.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
@@ -119,7 +120,7 @@ class Champions:
         folder = CACHE / sha256[:16]
         if not (folder.is_dir() and bundles.content(folder) == sha256):
             with versions.bundle(client, found) as fresh:
-                partial = folder.with_suffix(".partial")
+                partial = folder.with_suffix(f".{os.getpid()}")  # servers may share a folder
                 for old in (partial, folder):
                     shutil.rmtree(old, ignore_errors=True)
                 try:

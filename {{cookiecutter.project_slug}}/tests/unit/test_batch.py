@@ -165,7 +165,7 @@ def test_a_typed_column_is_taken_as_it_is_and_any_other_type_is_cast(tmp_path, c
     rows = rows_of(30).assign(extra=1.0)
     other = rows.assign(
         id=rows["id"].astype("int16"), when=rows["when"].astype("datetime64[ns]"), open=rows["open"].astype("float64"),
-        place=rows["place"].astype("category"), size=rows["size"].round(0).astype("Int64"), extra=pd.array([1] * 30),
+        place=rows["place"].astype("category"), size=rows["size"].round(0).astype("Int64"), extra=1,
     )  # fmt: skip
     names = [*contract.key, *contract.inputs]
     plain, why = tables.checked(rows.assign(size=rows["size"].round(0)), contract, names)

@@ -184,12 +184,15 @@ def test_an_answer_is_taken_in_microseconds(contract, log_in):
     assert np.median(spent) < 50e-6
 
 
-def test_what_does_not_fit_its_contract_is_counted_and_the_rest_written(tmp_path, contract, log_in):
+def test_what_does_not_fit_its_contract_is_counted_and_the_rest_written(tmp_path, contract, log_in, caplog):
+    """The server's own log says that, and no value of a row."""
     with running(log_in()) as made:
-        say(made, contract, "1", "2", digest="cd" * 32, when="not a time")
+        say(made, contract, "1", "2", digest="cd" * 32, size="a secret")
         say(made, contract, "3")
     assert (made.dropped, made.waiting) == (2, 0)
     assert ids_of(tmp_path / "log") == ["3"]
+    assert "do not fit the contract of cdcdcdcdcdcd: ValueError" in caplog.text
+    assert "a secret" not in caplog.text
 
 
 @pytest.fixture

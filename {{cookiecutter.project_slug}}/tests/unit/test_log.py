@@ -318,7 +318,7 @@ def test_a_killed_server_loses_its_last_moment_and_servers_share_a_folder(tmp_pa
         lost = [at for at, one in lines if one not in logged]
         assert len(lost) < len(lines)
         # `seconds` is 0.1; a machine with other work may let a thread wait.
-        assert all(at > lines[-1][0] - 1.0 for at in lost)
+        assert all(at > lines[-1][0] - 2.0 for at in lost)
 
 
 def test_a_finished_hour_becomes_one_file_a_series(tmp_path):

@@ -85,8 +85,8 @@ def test_a_killed_job_goes_on_to_the_bytes_of_an_undisturbed_one(project: Path, 
 
 
 @pytest.mark.slow
-def test_ten_million_rows_take_no_more_memory_than_one_million(project: Path) -> None:
-    """Well below BOUND gigabytes, and hardly more for ten times the rows."""
+def test_ten_million_rows_take_hardly_more_memory_than_one_million(project: Path) -> None:
+    """Well below BOUND gigabytes, and not twice as much for ten times the rows."""
     peaks = {}
     for rows in (MILLION, 10 * MILLION):
         works(run(project, "python", "-c", MAKE, str(rows)))
@@ -98,4 +98,4 @@ def test_ten_million_rows_take_no_more_memory_than_one_million(project: Path) ->
         parts = json.loads((project / f"out{rows}/manifest.json").read_text(encoding="utf-8"))["parts"]
         assert [sum(part[name] for part in parts) for name in ("rows", "broken")] == [rows, rows // 1000]
     assert max(peaks.values()) < BOUND
-    assert peaks[10 * MILLION] < 1.5 * peaks[MILLION]
+    assert peaks[10 * MILLION] < 2 * peaks[MILLION]

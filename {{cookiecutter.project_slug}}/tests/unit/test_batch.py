@@ -40,6 +40,7 @@ def version(contract: Any, digest: str = "ab" * 32, threshold: float = 0.5) -> V
     """A stand-in that says of each row its size in hundredths, where a null is 0, or that of each class."""
 
     def arrays(table: pd.DataFrame) -> np.ndarray:
+        assert len(table)  # scikit-learn refuses a table without rows
         assert list(table) == contract.inputs
         assert not table.drop(columns="size").isna().any().any()
         assert str(table.dtypes["open"]) == "bool"
@@ -136,7 +137,7 @@ def messy(folder: Path, form: str) -> Path:
 @pytest.mark.parametrize("form", ["parquet", "csv", "csv.gz", "jsonl", "jsonl.gz"])
 def test_a_broken_row_is_said_in_the_words_of_the_quarantine(tmp_path, contract_of, form):
     """Reasons and values are those that `ingest` and `validate` give the same file; the other columns are left out."""
-    contract = contract_of()
+    contract = contract_of(id={"min": 0})
     small = contract.model_copy(update={"columns": {n: contract.columns[n] for n in (*contract.key, *contract.inputs)}})
     path = messy(tmp_path, form)
     settings = config.Ingest(source=str(path), query=None, start=None, end=None)
@@ -164,7 +165,7 @@ def test_a_typed_column_is_taken_as_it_is_and_any_other_type_is_cast(tmp_path, c
     rows = rows_of(30).assign(extra=1.0)
     other = rows.assign(
         id=rows["id"].astype("int16"), when=rows["when"].astype("datetime64[ns]"), open=rows["open"].astype("float64"),
-        place=rows["place"].astype("category"), size=rows["size"].round(0).astype("Int64"), extra=pd.array([1] * 30),
+        place=rows["place"].astype("category"), size=rows["size"].round(0).astype("Int64"), extra=1,
     )  # fmt: skip
     names = [*contract.key, *contract.inputs]
     plain, why = tables.checked(rows.assign(size=rows["size"].round(0)), contract, names)
@@ -178,6 +179,11 @@ def test_a_typed_column_is_taken_as_it_is_and_any_other_type_is_cast(tmp_path, c
     typed, why = tables.checked(infinite, contract, contract.inputs)
     assert [*np.flatnonzero(why)] == [3]
     assert why[3] == "size: not of type float"
+    broken = tables.checked(rows.assign(extra=np.where(rows["id"] == 4, 1.5, np.nan)), contract, ["extra"])[1]
+    assert dict(zip(*np.unique(broken.astype(str), return_counts=True), strict=True)) == {
+        "None": 29,
+        "extra: not of type int": 1,
+    }
 
 
 def test_a_job_of_broken_rows_alone_ends(tmp_path, contract_of, rows_of):
@@ -311,13 +317,23 @@ def test_another_model_or_input_is_refused_and_a_foreign_folder_too(tmp_path, co
     for what, made in changed.items():
         with pytest.raises(InputError, match=f"out was begun with another {what}: give another OUT or delete this one"):
             run(made, tmp_path / "in.parquet", out)
-    record.write_parquet(rows_of(8), tmp_path / "in.parquet")
-    with pytest.raises(InputError, match="begun with another inputs"):
-        run(version(contract), tmp_path / "in.parquet", out)
+    time = (tmp_path / "in.parquet").stat().st_mtime_ns
+    for rows, when in ((9, 0), (8, time)):
+        record.write_parquet(rows_of(rows), tmp_path / "in.parquet")
+        os.utime(tmp_path / "in.parquet", ns=(when, when))
+        with pytest.raises(InputError, match="begun with another inputs"):
+            run(version(contract), tmp_path / "in.parquet", out)
     assert bytes_of(out) == before
     for foreign in (tmp_path, tmp_path / "in.parquet"):
         with pytest.raises(InputError, match="holds no manifest.json: give another OUT"):
             batch.manifest(foreign, {})
+
+
+def test_a_job_killed_before_its_first_manifest_begins_again(tmp_path, contract_of, rows_of):
+    record.write_parquet(rows_of(9), tmp_path / "in.parquet")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.manifest.json.9.partial").touch()
+    assert len(run(version(contract_of()), tmp_path / "in.parquet", tmp_path / "out")) == 9
 
 
 def test_a_full_disk_leaves_whole_parts_and_the_job_goes_on(tmp_path, contract_of, rows_of, monkeypatch):
@@ -409,6 +425,9 @@ def test_progress_is_of_all_rows_where_files_say_how_many(tmp_path, contract_of,
     said = capsys.readouterr()
     assert "20/20" in said.err
     assert said.out.endswith("20 rows, 0 of them broken\n")
+    told: list[int] = []
+    batch.run(version(contract_of()), str(tmp_path / "in.parquet"), tmp_path / "out", told.append)
+    assert told == [20]
     monkeypatch.delenv("FORCE_COLOR")
     batch.main(str(tmp_path / "in.parquet"), tmp_path / "out", version(contract_of()))
     assert capsys.readouterr().err == ""

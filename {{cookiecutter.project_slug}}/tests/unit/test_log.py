@@ -184,12 +184,15 @@ def test_an_answer_is_taken_in_microseconds(contract, log_in):
     assert np.median(spent) < 50e-6
 
 
-def test_what_does_not_fit_its_contract_is_counted_and_the_rest_written(tmp_path, contract, log_in):
+def test_what_does_not_fit_its_contract_is_counted_and_the_rest_written(tmp_path, contract, log_in, caplog):
+    """The server's own log says that, and no value of a row."""
     with running(log_in()) as made:
-        say(made, contract, "1", "2", digest="cd" * 32, when="not a time")
+        say(made, contract, "1", "2", digest="cd" * 32, size="a secret")
         say(made, contract, "3")
     assert (made.dropped, made.waiting) == (2, 0)
     assert ids_of(tmp_path / "log") == ["3"]
+    assert "do not fit the contract of cdcdcdcdcdcd: ValueError" in caplog.text
+    assert "a secret" not in caplog.text
 
 
 @pytest.fixture
@@ -315,7 +318,7 @@ def test_a_killed_server_loses_its_last_moment_and_servers_share_a_folder(tmp_pa
         lost = [at for at, one in lines if one not in logged]
         assert len(lost) < len(lines)
         # `seconds` is 0.1; a machine with other work may let a thread wait.
-        assert all(at > lines[-1][0] - 1.0 for at in lost)
+        assert all(at > lines[-1][0] - 2.0 for at in lost)
 
 
 def test_a_finished_hour_becomes_one_file_a_series(tmp_path):
@@ -493,7 +496,7 @@ def test_a_server_tidies_at_its_start_and_says_when_it_cannot(tmp_path, contract
     assert ids_of(folder) == []  # before the window of the test, and still there
     assert len(files(folder)) == 1
     with running(log_in()):
-        until(lambda: not files(folder))
+        until(lambda: not (folder / "2001-01-01").exists())
 
 
 def test_abandoned_temporary_files_go_and_fresh_ones_stay(tmp_path):

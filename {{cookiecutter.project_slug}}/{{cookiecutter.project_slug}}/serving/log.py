@@ -86,6 +86,9 @@ class PredictionLog:
 
     def start(self) -> None:
         """Begin to write, to merge finished hours and to remove old days."""
+        import pandas  # noqa: F401  # here, since the first rows would wait for it
+        import pyarrow.parquet  # noqa: F401
+
         for thread in self._threads:
             thread.start()
 

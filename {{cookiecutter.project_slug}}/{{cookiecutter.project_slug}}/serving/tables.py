@@ -138,7 +138,7 @@ def checked(raw: pd.DataFrame, contract: schema.Schema, names: list[str]) -> tup
     for name in sorted(names):
         column, given = contract.columns[name], raw[name]
         whole = column.type in ("int", "bool") and column.nullable
-        plain = given.dtype == ("float64" if whole else KINDS[column.type]) and not whole
+        plain = not whole and given.dtype == KINDS[column.type]
         values = given if plain else cast.cast(given, column)
         if plain and column.type == "float":
             values = values.where(np.isfinite(values))

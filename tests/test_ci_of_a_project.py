@@ -29,10 +29,15 @@ DOUBLES = {"astral-sh/setup-uv": 'echo "{uv}" >> "$GITHUB_PATH"'}
 
 
 class Ran(NamedTuple):
-    """What a run of act left: the conclusion of every job that ran, and the last that the red ones printed."""
+    """What a run of act left: the conclusion of every job that ran, and the last lines that each printed."""
 
     jobs: dict[str, str]
-    red: str
+    said: dict[str, str]
+
+    @property
+    def red(self) -> str:
+        """What the red jobs printed."""
+        return "\n".join(self.said[job] for job, result in self.jobs.items() if result != "success")
 
 
 def workflow(project: Path) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def act(project: Path, home: Path) -> Ran:
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     jobs = {line["jobID"]: line["jobResult"] for line in lines if "jobResult" in line}
     assert (done.returncode == 0) == (set(jobs.values()) == {"success"}), done.stdout[-3000:]
-    return Ran(jobs, "\n".join(printed(lines, job) for job, result in jobs.items() if result != "success"))
+    return Ran(jobs, {job: printed(lines, job) for job in jobs})
 
 
 def printed(lines: list[dict[str, Any]], job: str) -> str:
@@ -118,6 +123,10 @@ def test_the_first_push_is_green(pushed: Path, tmp_path: Path) -> None:
     """Every job of the workflow ran and succeeded; act leaves a skipped one out of its conclusions."""
     ran = act(pushed, tmp_path / "home")
     assert ran.jobs == dict.fromkeys(workflow(pushed)["jobs"], "success"), ran.red
+    # The session itself is red when a gate or guard has no fault, or another gate closes.
+    closed = re.search(r"(\d+) of (\d+) faults closed by the gate that must close", ran.said["faults"])
+    assert closed, ran.said["faults"]
+    assert int(closed[1]) == int(closed[2]) > 70
 
 
 def test_one_red_job_is_a_red_push(pushed: Path, tmp_path: Path) -> None:

@@ -83,6 +83,14 @@ def silence_category(copy: Copy) -> None:
     retrain(copy, f'__import__("pandas").concat([frame, *[{again}] * 20])')
 
 
+def read_shell(copy: Copy) -> None:
+    """features.py scales by a variable of the shell, and the shell that promotes has another one."""
+    copy.code("features.py", 'dtype="float64")', 'dtype="float64") * float(__import__("os").environ.get("UNIT", 1))')
+    copy.must("dvc repro")
+    copy.commit()
+    copy.variables["UNIT"] = "0.001"
+
+
 READ = "    frame = record.read_parquet(split.TRAIN)\n"
 #: Fifty comparisons of other challengers with this champion on these rows, as `promote` counts them.
 LOOKS = f"""
@@ -103,6 +111,8 @@ FAULTS = (
     Fault("worse after retraining", "half of the labels were guessed", "non_inferior", lambda copy: guess(copy, 0.5),
           "promote", "small"),
     Fault("certain and wrong now and then", "one customer's rows loaded twenty times", "guardrail", silence_category,
+          "promote", "small"),
+    Fault("a setting of the shell is part of the model", "units by an environment variable", "parity", read_shell,
           "promote", "small"),
     Fault("too many looks", "tried until one wins", "superior", keep_trying, "promote", "rivals"),
     Fault("promoted again after a rollback", "the next promotion runs as ever", "rolled_back", promote_again,

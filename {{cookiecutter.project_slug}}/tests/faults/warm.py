@@ -28,7 +28,8 @@ LIBRARIES = (
     "pandas", "pyarrow.parquet", "pyarrow.dataset", "pydantic", "yaml", "duckdb", "pandera.pandas", "scipy.stats",
     "sklearn.compose", "sklearn.impute", "sklearn.preprocessing", "sklearn.ensemble", "sklearn.linear_model",
     "sklearn.dummy", "sklearn.metrics", "sklearn.model_selection", "sklearn.pipeline", "sklearn.tree", "skops.io",
-    "pytest", "filelock", "sqlalchemy", "mlflow.models", "mlflow.sklearn", "mlflow.tracking",
+    "fastapi_offline", "uvicorn", "prometheus_client", "ecs_logging", "pytest", "filelock", "sqlalchemy",
+    "mlflow.models", "mlflow.sklearn", "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store",
     "dvc.cli", "dvc.commands.repro", "dvc.commands.commit", "dvc.repo", "dvc.stage.run",
 )  # fmt: skip

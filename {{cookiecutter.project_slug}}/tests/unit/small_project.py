@@ -164,6 +164,9 @@ def stand_in(root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Make `root` the project whose commands run in this process; nothing of the shell's settings counts."""
     for name in ("MLFLOW_TRACKING_URI", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "GIT_DIR"):
         monkeypatch.delenv(name, raising=False)
+    # MLflow remembers where a run's files are, and the copies of a project share their runs.
+    if known := sys.modules.get("mlflow.tracking._tracking_service.utils"):
+        known._artifact_repos_cache.clear()
     monkeypatch.chdir(root)
     package = root / verdict.PACKAGE.name
     monkeypatch.setattr(verdict, "PACKAGE", package)

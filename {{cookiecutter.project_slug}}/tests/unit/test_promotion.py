@@ -349,3 +349,15 @@ def test_keys_are_compared_by_the_columns_that_the_champion_declared(project):
     assert isinstance(keys, pd.Series)
     with pytest.raises(InputError, match="key column id is missing"):
         versions.row_keys(frame.drop(columns="id"), contract)
+
+
+def test_a_version_that_does_not_predict_as_it_did_is_refused(project, monkeypatch):
+    """What is judged is a table of predictions: the model that the registry gives back must be the one that made it."""
+    project.repro(GOOD)
+    project.commit()
+    predict = promotion.model.predict
+    monkeypatch.setattr(promotion.model, "predict", lambda *given: predict(*given) + 1e-9)
+    code, report = project.promote()
+    assert (code, report["gates"]) == (3, ["parity"])
+    assert "version 2 does not predict here as it did" in report["reason"]
+    assert project.aliases()["champion"] == "1"

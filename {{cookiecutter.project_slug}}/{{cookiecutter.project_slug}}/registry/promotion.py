@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import config, record, schema
+from .. import config, model, record, schema
 from ..errors import GateClosed, InputError
 from ..gates import intervals, metrics, verdict
-from . import bundles, comparison, tracking, versions
+from . import artefact, bundles, comparison, golden, tracking, versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,6 +130,18 @@ def decide(client: MlflowClient, params: config.Params, version: ModelVersion, c
     return judge(client, params, champion, version.tags)
 
 
+def require_parity(client: MlflowClient, version: ModelVersion) -> None:
+    """Raise GateClosed unless the version, as the registry gives it back, predicts the test rows as `evaluate` did."""
+    contract, evaluated = schema.load(), record.read_parquet(verdict.PREDICTIONS)
+    with versions.bundle(client, version) as folder:
+        fitted = artefact.load(folder / "model.skops", version.tags["digest"])
+        found = model.predict(fitted, record.read_parquet(verdict.TEST), contract)
+    if not golden.equal(found, metrics.scores(evaluated, "predicted", contract)):
+        reason = f"version {version.version} does not predict here as it did in `evaluate`"
+        cure = "what it says must depend on its files and the locked libraries alone; run `dvc repro`"
+        raise GateClosed(["parity"], f"{reason}: {cure}")
+
+
 def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: str | None) -> dict[str, Any]:
     """Judge and, unless `dry_run`, move the alias; the content of `reports/promotion.json`.
 
@@ -141,6 +153,7 @@ def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: s
         version = versions.register(client, params)
         champion = versions.by_alias(client, "champion")
         report |= {"challenger": named(version), "champion": named(champion) if champion else None}
+        require_parity(client, version)
         report |= decide(client, params, version, champion, reset)
         if report["decision"] == "promoted" and not dry_run:
             crown(client, version, champion, report)

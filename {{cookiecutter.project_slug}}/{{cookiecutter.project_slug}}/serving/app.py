@@ -76,10 +76,7 @@ class Watchman:
             if self.server.token and scope["path"] in GUARDED and not self.welcome(headers):
                 await Response(b'{"detail":"give the header Authorization: Bearer TOKEN"}', 401,
                                {"www-authenticate": "Bearer"}, "application/json")(scope, receive, noted)  # fmt: skip
-            elif (scope["method"], scope["path"]) == (
-                "POST",
-                "/predict",
-            ):  # FastAPI's routing would take a third longer
+            elif scope["path"] == "/predict" and scope["method"] == "POST":  # past FastAPI's routing, a third of the time
                 await (await self.server.answered(Request(scope, receive)))(scope, receive, noted)
             else:
                 await self.app(scope, receive, noted)

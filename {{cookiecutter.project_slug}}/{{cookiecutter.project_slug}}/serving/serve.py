@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import socket
 import sys
@@ -10,8 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pydantic_core import to_json
 
 from .. import config, schema
 from ..errors import InputError
@@ -29,9 +26,6 @@ DRAIN = 30
 LOG = logging.getLogger("serve")
 #: The process, its threads and lines of code say nothing about a request.
 LEFT_OUT = ["process", "log.origin", "log.original", "color_message"]
-#: What `app` says of a request.
-REQUEST = ("http.request.id", "http.request.method", "url.path", "http.response.status_code", "event.duration",
-           "labels")  # fmt: skip
 
 
 def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.Schema]:
@@ -85,28 +79,6 @@ def program(settings: config.Serve, bundle: Path | None) -> uvicorn.Server:
                                          timeout_graceful_shutdown=DRAIN))  # fmt: skip
 
 
-class Lines(logging.Formatter):
-    """The log's lines, JSON in ECS's fields: a request's in few steps, all else by ecs-logging, ten times slower."""
-
-    def __init__(self) -> None:
-        """What is said of an error, say, is ecs-logging's."""
-        import ecs_logging
-
-        super().__init__()
-        self.others = ecs_logging.StdlibFormatter(exclude_fields=LEFT_OUT)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One record as a line."""
-        found = record.__dict__
-        if "url.path" not in found:
-            return str(self.others.format(record))
-        when = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
-        line = {"@timestamp": when.replace("+00:00", "Z"), "log.level": "info", "log.logger": record.name,
-                "message": record.getMessage(), "ecs.version": "1.6.0"}  # fmt: skip
-        line |= {name: found[name] for name in REQUEST}
-        return to_json(line).decode()
-
-
 def listen(host: str, port: int) -> socket.socket:
     """A socket at this address. Raises InputError when it cannot be had."""
     try:
@@ -121,9 +93,11 @@ def main(host: str, port: int, bundle: Path | None) -> int:
 
     Raises InputError when the address is taken, and what `build` raises.
     """
+    import ecs_logging
+
     door = listen(host, port)
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Lines())
+    handler.setFormatter(ecs_logging.StdlibFormatter(exclude_fields=LEFT_OUT))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     made = program(config.load().serve, bundle)
     LOG.info("listening at %s, port %d", host, port)

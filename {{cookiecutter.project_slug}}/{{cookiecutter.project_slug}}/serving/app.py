@@ -76,8 +76,6 @@ class Watchman:
             if self.server.token and scope["path"] in GUARDED and not self.welcome(headers):
                 await Response(b'{"detail":"give the header Authorization: Bearer TOKEN"}', 401,
                                {"www-authenticate": "Bearer"}, "application/json")(scope, receive, noted)  # fmt: skip
-            elif scope["path"] == "/predict" and scope["method"] == "POST":  # past FastAPI's routing, a third of the time
-                await (await self.server.answered(Request(scope, receive)))(scope, receive, noted)
             else:
                 await self.app(scope, receive, noted)
         finally:
@@ -110,13 +108,6 @@ class Server:
         self.log, self.shadow = log, shadow
         self.token = os.environ.get(TOKEN, "").encode()
         self.at_work = 0
-
-    async def answered(self, request: Request) -> Response:
-        """What `predict` says, also when it refuses."""
-        try:
-            return await self.predict(request)
-        except HTTPException as error:
-            return Response(to_json({"detail": error.detail}), error.status_code, error.headers, "application/json")
 
     async def predict(self, request: Request) -> Response:
         """One row is an object, many are an array of objects; one version scores all of a request."""

@@ -84,8 +84,7 @@ class Serving:
 
     def start(self) -> None:
         """Start it and return when it is ready; fail with what it said when it does not come up."""
-        arguments = ("python", "-m", SLUG, "serve", "--port", str(self.port))
-        self.process = start(self.project, *arguments, **self.variables)
+        self.process = start(self.project, "python", "-m", SLUG, "serve", "--port", str(self.port), **self.variables)
         self.until(lambda: self.get("/readyz")[0] == 200, 120)
 
     def until(self, holds: Callable[[], bool], seconds: float) -> float:
@@ -98,10 +97,13 @@ class Serving:
             time.sleep(0.05)
         return time.monotonic() - began
 
+    def connection(self) -> http.client.HTTPConnection:
+        """Return a connection, not yet made."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
     def get(self, path: str) -> tuple[int, str]:
         """Return status and text of a page; 0 where nothing listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        token = self.variables.get("SERVE_TOKEN")
+        connection, token = self.connection(), self.variables.get("SERVE_TOKEN")
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
             answer = connection.getresponse()
@@ -131,11 +133,11 @@ class Serving:
 
     def end(self, number: int = signal.SIGTERM) -> None:
         """End it by a signal, and delete what it said, which may be much."""
-        if self.process:
-            os.killpg(self.process.pid, number)
-            self.process.wait(timeout=60)
-            SAID.pop(self.process.pid).unlink()
-            self.process = None
+        process, self.process = self.process, None
+        if process:
+            os.killpg(process.pid, number)
+            process.wait(timeout=60)
+            SAID.pop(process.pid).unlink()
 
 
 @contextmanager
@@ -158,8 +160,7 @@ def known(project: Path) -> list[dict[str, Any]]:
 
 def scores(project: Path) -> list[float]:
     """Return what the workspace's model says of them."""
-    found: list[float] = json.loads(works(run(project, "python", "-c", SCORES)))
-    return found
+    return list(json.loads(works(run(project, "python", "-c", SCORES))))
 
 
 def logged(project: Path) -> list[tuple[str, str, float]]:
@@ -170,13 +171,12 @@ def logged(project: Path) -> list[tuple[str, str, float]]:
 class Clients:
     """Threads that ask all the time, in requests of one row and of 20, each row under an id of its own.
 
-    In a context they go on until its end; `stop` ends them before. `answers` holds whatever became of each request.
+    They go on until the context's end, or `stop`. `answers` holds whatever became of each request.
     """
 
     def __init__(self, server: Serving, rows: list[dict[str, Any]], threads: int = 2) -> None:
         """Know the rows."""
-        self.server, self.rows, self.answers = server, rows, list[Answer]()
-        self.ended = threading.Event()
+        self.server, self.rows, self.answers, self.ended = server, rows, list[Answer](), threading.Event()
         self.threads = [threading.Thread(target=self.work, args=(first,)) for first in range(threads)]
 
     def __enter__(self) -> Clients:
@@ -197,17 +197,14 @@ class Clients:
 
     def work(self, first: int) -> None:
         """Ask over one connection; a new one after each failure."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
-        for turn in itertools.count(first):
-            if self.ended.is_set():
-                break
+        connection = self.server.connection()
+        for turn in itertools.takewhile(lambda _: not self.ended.is_set(), itertools.count(first)):
             chosen = [turn % KNOWN] if turn % 5 else [(turn + step) % KNOWN for step in range(20)]
             answer = self.ask(connection, chosen)
             self.answers.append(answer)
             if not answer.status:
                 connection.close()
-                time.sleep(0.05)
-            time.sleep(0.002)
+            time.sleep(0.002 if answer.status else 0.05)
         connection.close()
 
     def ask(self, connection: http.client.HTTPConnection, chosen: list[int]) -> Answer:
@@ -238,12 +235,11 @@ class Slow:
 
     def end(self) -> Answer:
         """Send the second half; the answer."""
-        self.socket.sendall(self.body[len(self.body) // 2 :])
-        reply = http.client.HTTPResponse(self.socket)
-        reply.begin()
-        found = Answer([], [], 0, 0, reply.status, json.loads(reply.read()))
-        self.socket.close()
-        return found
+        with self.socket:
+            self.socket.sendall(self.body[len(self.body) // 2 :])
+            reply = http.client.HTTPResponse(self.socket)
+            reply.begin()
+            return Answer([], [], 0, 0, reply.status, json.loads(reply.read()))
 
 
 def wrk(server: Serving, body: Path, seconds: int, connections: int, pause: int = 0) -> dict[str, float]:
@@ -252,5 +248,4 @@ def wrk(server: Serving, body: Path, seconds: int, connections: int, pause: int 
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(ROOT / "benchmarks/post.lua"),
                f"http://127.0.0.1:{server.port}/predict", "--", str(body), str(pause)]  # fmt: skip
     done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return dict(json.loads(done.stdout.splitlines()[-1]))

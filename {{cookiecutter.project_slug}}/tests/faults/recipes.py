@@ -157,6 +157,16 @@ def zero_for_null(copy: Copy) -> None:
     copy.code("serving/rows.py", "row[name]", "(row[name] or 0)")
 
 
+def round_answers(copy: Copy) -> None:
+    """The server rounds what it says; the files of a batch do not."""
+    copy.code("serving/app.py", "scores.tolist()", "scores.round(2).tolist()")
+
+
+def halve_precision(copy: Copy) -> None:
+    """A batch keeps its predictions in single precision."""
+    copy.code("serving/batch.py", "return found[finite]", 'return found[finite].astype("float32")')
+
+
 FAULTS = (
     Fault("nothing is learned", "a debugging learning rate was left in", "smoke_train", freeze_learning),
     Fault("no fixed seed", "random_state=None, as in the notebook", "smoke_train", no_seed),
@@ -172,6 +182,8 @@ FAULTS = (
     Fault("scaled by the batch", "features look at the rows beside theirs", "parity", scale_by_batch),
     Fault("gaps filled from the row above", "ffill, as in the notebook", "parity", fill_from_above),
     Fault("null is 0 in a request", "a default in the server", "parity", zero_for_null),
+    Fault("answers are rounded", "by the server, for the eye", "parity", round_answers),
+    Fault("single precision in a batch", "to save half of the disk", "parity", halve_precision),
     Fault("fitted on all rows", "one last training before the release", "refit", fit_everything),
     Fault("scaled by all rows", "a mean over the whole table, in features.py", "refit", centre_by_everything),
 )  # fmt: skip

@@ -225,7 +225,7 @@ def application(server: Server, contract: schema.Schema, title: str) -> FastAPI:
         """The champion's digest and lineage."""
         return Response(to_json(server.about()), media_type="application/json")
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=PlainTextResponse, responses=openapi.TOKEN)
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(server.metrics.page), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .app import Server
 
 Responses = dict[int | str, dict[str, Any]]
-NOT_READY: Responses = {401: {"description": "No token, or another one"}, 503: {"description": "No champion yet"}}
+TOKEN: Responses = {401: {"description": "No token, or another one"}}
+NOT_READY: Responses = TOKEN | {503: {"description": "No champion yet"}}
 RESPONSES: Responses = NOT_READY | {
     408: {"description": "The body did not arrive in time"},
     413: {"description": "The body is too large"},
@@ -49,8 +50,9 @@ def document(app: FastAPI, server: Server, contract: schema.Schema) -> dict[str,
     post["responses"]["200"]["content"] = {"application/json": {"schema": answer(contract)}}
     post["responses"]["422"]["content"] = {"application/json": {"schema": refusal}}
     found["components"] = {"schemas": {"Row": row}, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
-    if server.token:
-        found["security"] = [{"token": []}]
+    guarded = (one for path in found["paths"].values() for one in path.values() if "401" in one["responses"])
+    for operation in guarded if server.token else ():
+        operation["security"] = [{"token": []}]
     return found
 
 

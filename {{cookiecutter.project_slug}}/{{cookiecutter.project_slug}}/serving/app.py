@@ -131,22 +131,21 @@ class Server:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise HTTPException(415, "send content-type: application/json")
-        most = int(self.settings.max_mb * 1e6)
-        too_large = HTTPException(413, f"more than {most} bytes: send fewer rows at a time", {"connection": "close"})
-        if int(request.headers.get("content-length") or 0) > most:
-            raise too_large
-        found = bytearray()
+        most, found = int(self.settings.max_mb * 1e6), bytearray()
+        too_much = int(request.headers.get("content-length") or 0) > most
         try:
             async with asyncio.timeout(self.settings.max_seconds):
-                async for part in request.stream():
-                    found += part
-                    if len(found) > most:
-                        raise too_large
+                async for part in request.stream():  # to its end: a client that still sends would miss the answer
+                    too_much = too_much or len(found) + len(part) > most
+                    found = bytearray() if too_much else found + part
         except ClientDisconnect:
             raise HTTPException(GONE, "the client went away") from None
         except TimeoutError:
-            raise HTTPException(408, f"the body took over {self.settings.max_seconds:g} s", {"connection": "close"}
-                                ) from None  # fmt: skip
+            if not too_much:
+                said = f"the body took over {self.settings.max_seconds:g} s"
+                raise HTTPException(408, said, {"connection": "close"}) from None
+        if too_much:
+            raise HTTPException(413, f"more than {most} bytes: send fewer rows at a time", {"connection": "close"})
         return bytes(found)
 
     async def answer(self, serves: Served, body: bytes) -> Response:

@@ -169,7 +169,7 @@ def logged(project: Path) -> list[tuple[str, str, float]]:
 
 
 class Clients:
-    """Threads that ask until the context's end, or `stop`: one row or 20, each under an id of its own; all `answers`."""
+    """Threads that ask until the context's end, or `stop`: one row or 20, each under its own id; `answers` has all."""
 
     def __init__(self, server: Serving, rows: list[dict[str, Any]], threads: int = 2) -> None:
         """Know the rows."""

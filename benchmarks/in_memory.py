@@ -1,6 +1,7 @@
 """Seconds of a batch, from a file to files, and of one `model.predict` for all its rows in memory and typed.
 
-Run in a project's folder with an exported bundle and a Parquet file; prints both. Loading has predicted golden rows, so that neither is the first.
+Run in a project's folder with an exported bundle and a Parquet file; prints both. Loading has predicted golden rows, so
+that neither is the first.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ def test_http_and_batch_give_the_pipelines_numbers_to_the_last_bit(copy: Path) -
     with served(copy) as server:
         assert int(works(run(copy, "python", "-c", EVERY, str(server.port), "scored"))) > 5000
         assert json.loads(server.get("/version")[1])["path"] == "arrays"
+        server.until(lambda: server.metric("prediction_log_waiting_rows") == 0, 20)
     assert len(logged(copy)) == len({row[0] for row in logged(copy)}) > 5000
     works(command(copy, "export", "champion", "bundle"))
     (copy / ".mlflow").rename(copy / "gone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,13 @@ COMMITS = 50
 
 
 def git(*arguments: str, folder: Path | None = None) -> str:
-    """What git prints, in `folder` or here. Raises InputError where it fails."""
+    """What git prints, in `folder` or here. Raises InputError where it fails.
+
+    `status` may not refresh the index on the way: that would fail on a full or read-only disk.
+    """
+    reading = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=folder, env=reading, capture_output=True, text=True, check=False)
     except OSError as error:
         raise InputError(f"git cannot be run ({error.strerror}): install it") from error
     if done.returncode:

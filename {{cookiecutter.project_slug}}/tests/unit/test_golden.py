@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.project_slug }} import model
+from {{ cookiecutter.project_slug }}.errors import GateClosed
 from {{ cookiecutter.project_slug }}.registry import golden
 
 EXTRA = {
@@ -63,6 +64,21 @@ def test_what_is_written_is_read_and_is_what_the_model_says(task, project, rows_
     rows, said = golden.read(golden.PATH, contract)
     assert said.shape == ((golden.ROWS, 3) if task == "multiclass" else (golden.ROWS,))
     assert golden.equal(model.predict(fitted, rows, contract), said)
+
+
+def test_a_model_that_needs_more_than_its_inputs_closes_a_gate(project, rows_of, contract_of):
+    with pytest.raises(GateClosed, match="artefact: the inputs of .* not enough to predict .KeyError: .*late"):
+        golden.write(Nosy(), rows_of(50), contract_of(), 1)
+    assert not golden.PATH.exists()
+
+
+class Nosy:
+    """A pipeline that looks at the target."""
+
+    classes_ = [0, 1]
+
+    def predict_proba(self, inputs):
+        return inputs[["late", "late"]].to_numpy()
 
 
 def test_equal_means_within_the_order_of_a_sum():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import model, record
+from ..errors import GateClosed
 from ..gates import metrics, reproduction, verdict
 
 if TYPE_CHECKING:
@@ -64,11 +65,17 @@ def rows(train: pd.DataFrame, contract: Schema, seed: int) -> pd.DataFrame:
 
 
 def write(fitted: Any, train: pd.DataFrame, contract: Schema, seed: int) -> None:
-    """Write golden rows and what `fitted` says of them to PATH. Raises StoreError."""
+    """Write golden rows and what `fitted` says of them to PATH. Raises StoreError, GateClosed when it needs more."""
     import pandas as pd
 
     made = rows(train, contract, seed)
-    said = model.predict(fitted, made, contract).reshape(len(made), -1)
+    try:
+        said = model.predict(fitted, made, contract).reshape(len(made), -1)
+    except Exception as error:  # features.py, model.py and the estimator may raise anything
+        reason = f"the inputs of schema.yaml are not enough to predict ({type(error).__name__}: {error})"
+        raise GateClosed(
+            ["artefact"], f"{reason}: keep all that a prediction needs in them and in features.py"
+        ) from error
     record.write_parquet(made.join(pd.DataFrame(said, columns=contract.scores("predicted"))), PATH)
 
 

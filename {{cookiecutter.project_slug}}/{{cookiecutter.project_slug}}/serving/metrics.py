@@ -56,7 +56,6 @@ class Metrics:
         self.nulls = counter("prediction_nulls", "Null inputs", "column")
         self.unseen = counter("prediction_unseen_categories", "Categories that training never saw", "column")
         self.model = Gauge("model_info", "The champion", ["digest", "path"], registry=self.page)
-        self.created = Gauge("model_created_timestamp_seconds", "When the champion was made", registry=self.page)
         age = Gauge("model_age_seconds", "Seconds since the champion was made", registry=self.page)
         age.set_function(lambda: time.time() - self.made if self.made else 0.0)
         self.made = 0.0
@@ -78,7 +77,6 @@ class Metrics:
         self.model.clear()
         self.model.labels(version.digest, version.path).set(1)
         self.made = made
-        self.created.set(made)
         self.swaps.inc()
 
     def answered(self, version: Version, rows: Sequence[dict[str, Any]], scores: np.ndarray) -> None:

@@ -122,8 +122,5 @@ def ids(rows: list[Row], contract: schema.Schema) -> list[str]:
     """The name of each prediction: the row's key if the client gave all of it, else a new one."""
     import uuid
 
-    def one(row: Row) -> str:
-        key = [row.get(name) for name in contract.key]
-        return uuid.uuid4().hex if not key or None in key else "/".join(map(str, key))
-
-    return [one(row) for row in rows]
+    keys = [[row.get(name) for name in contract.key] for row in rows]
+    return [uuid.uuid4().hex if not key or None in key else "/".join(map(str, key)) for key in keys]

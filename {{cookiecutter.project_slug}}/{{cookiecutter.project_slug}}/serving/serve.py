@@ -42,7 +42,7 @@ def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.S
         metrics.refused.inc()
         LOG.error("%s refused: %s", alias, reason)
 
-    aliases = ("champion", "challenger") if settings.shadow else ("champion",)
+    aliases = ("champion", *["challenger"] * settings.shadow)
     champions = Champions(aliases, settings.max_rows, settings.refresh_seconds, taken, refused)
     if bundle and not bundle.is_dir():
         raise InputError(f"{bundle} is no bundle: write one with `export champion FOLDER`")

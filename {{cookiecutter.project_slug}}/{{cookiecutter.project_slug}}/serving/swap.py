@@ -135,9 +135,8 @@ class Champions:
 
     def take(self, alias: str, bundle: Path, number: str, digest: str | None = None, made: float | None = None) -> None:
         """Load a bundle, try it, and let it serve; unless said, as old as its files. Raises GateClosed, InputError."""
-        version = loading.load(bundle, digest)
-        made = made or (bundle / "lineage.json").stat().st_mtime
-        self.served[alias] = Served(version, Reader(version.contract, self.rows), number, made)
+        version, since = loading.load(bundle, digest), made or (bundle / "lineage.json").stat().st_mtime
+        self.served[alias] = Served(version, Reader(version.contract, self.rows), number, since)
         self.taken(alias, self.served[alias])
 
     def restore(self) -> None:

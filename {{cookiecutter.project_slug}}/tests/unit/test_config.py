@@ -12,7 +12,6 @@ import yaml
 
 from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.errors import InputError
-from {{ cookiecutter.project_slug }}.gates import verdict
 
 ROOT = Path(config.__file__).resolve().parents[1]
 
@@ -90,10 +89,9 @@ def test_a_block_is_not_printed(load: Callable[..., config.Params]) -> None:
 
 
 def test_an_expectation_may_name_a_class(load: Callable[..., config.Params]) -> None:
-    """Under the key `class`, in what the verdict hashes, too."""
+    """Under the key `class`."""
     params = load(posttrain=expecting(**{"class": "long"}))
     assert params.posttrain.directions[0].class_ == "long"
-    assert verdict.stage_params(params, "posttrain")["posttrain"]["directions"][0]["class"] == "long"
     limits = [load(posttrain=with_given(**one)).posttrain.functionality[0] for one in ({"above": 0}, {"below": 0.0})]
     assert [(one.above, one.below, one.class_) for one in limits] == [(0.0, None, None), (None, 0.0, None)]
 
@@ -128,22 +126,6 @@ def test_dates_may_be_bare(load: Callable[..., config.Params]) -> None:
     """An unquoted YAML date is midnight."""
     params = load(ingest={"start": dt.date(2024, 1, 1), "end": None})
     assert params.ingest.start == dt.datetime(2024, 1, 1)
-
-
-def test_a_stage_depends_on_its_own_keys_alone(params_of: Callable[..., config.Params]) -> None:
-    """The posttrain gates' thresholds are no part of what training depends on."""
-    before, after = params_of(), params_of(gates={"posttrain": {"last": {"x": 1}}})
-    assert verdict.stage_params(before, "train") == verdict.stage_params(after, "train")
-    assert verdict.stage_params(before, "posttrain") != verdict.stage_params(after, "posttrain")
-    assert verdict.stage_params(before, "validate") == {"validate": {"min_rows": 10, "min_class_rows": 2}}
-
-
-def test_the_keys_are_those_of_the_pipeline() -> None:
-    """`dvc.yaml` lists the same keys per stage, so that a change runs exactly the stages whose result may change."""
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert {name: set(stage.get("params", [])) for name, stage in stages.items()} == {
-        name: set(keys) for name, keys in verdict.STAGE_PARAMS.items()
-    }
 
 
 def test_numbers_are_read_as_dvc_reads_them() -> None:

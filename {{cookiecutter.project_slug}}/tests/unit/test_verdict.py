@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
-from {{ cookiecutter.project_slug }} import record
+from {{ cookiecutter.project_slug }} import config, record
 from {{ cookiecutter.project_slug }}.errors import GateClosed, InputError
 from {{ cookiecutter.project_slug }}.gates import verdict
 
+ROOT = Path(config.__file__).resolve().parents[1]
 Change = Callable[[Any], object]
 
 
@@ -114,3 +116,35 @@ def test_a_missing_file_is_said_to_be_missing(judged: Any, path: str) -> None:
     Path(path).unlink()
     with pytest.raises(InputError, match=f"{path} is missing"):
         verdict.require("posttrain", judged.params())
+
+
+def test_a_stage_depends_on_its_own_keys_alone(params_of: Callable[..., config.Params]) -> None:
+    """The posttrain gates' thresholds are no part of what training depends on."""
+    before, after = params_of(), params_of(gates={"posttrain": {"last": {"x": 1}}})
+    assert verdict.stage_params(before, "train") == verdict.stage_params(after, "train")
+    assert verdict.stage_params(before, "posttrain") != verdict.stage_params(after, "posttrain")
+    assert verdict.stage_params(before, "validate") == {"validate": {"min_rows": 10, "min_class_rows": 2}}
+
+
+def test_the_keys_are_those_of_the_pipeline() -> None:
+    """`dvc.yaml` lists the same keys per stage, so that a change runs exactly the stages whose result may change."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {name: set(stage.get("params", [])) for name, stage in stages.items()} == {
+        name: set(keys) for name, keys in verdict.STAGE_PARAMS.items()
+    }
+
+
+def test_what_is_hashed_is_written_as_in_the_file(params_of: Callable[..., config.Params]) -> None:
+    """JSON's types and the file's own keys, whatever Python calls them."""
+    expected = {"column": "size", "low": 1, "high": 9, "expect": "up", "class": "long"}
+    trials = {"directions": [expected], "functionality": [], "cases": 20}
+    params = params_of(ingest={"start": "2024-01-01"}, posttrain=trials)
+    assert verdict.stage_params(params, "ingest")["ingest"]["start"] == "2024-01-01T00:00:00"
+    assert verdict.stage_params(params, "posttrain")["posttrain"]["directions"] == [expected]
+
+
+def test_what_serves_is_judged_after_training_only(judged: Any) -> None:
+    """A verdict on the data does not change with the server."""
+    before = verdict.inputs("pretrain", judged.params())
+    judged.write("copy/serving/app.py", "# another server\n")
+    assert verdict.inputs("pretrain", judged.params()) == before

@@ -134,7 +134,7 @@ def require_parity(client: MlflowClient, version: ModelVersion) -> None:
     """Raise GateClosed unless the version, as the registry gives it back, predicts the test rows as `evaluate` did."""
     contract, evaluated = schema.load(), record.read_parquet(verdict.PREDICTIONS)
     with versions.bundle(client, version) as folder:
-        fitted = artefact.load(folder / "model.skops", version.tags["digest"])
+        fitted = artefact.load(folder / "model.skops")
         found = model.predict(fitted, record.read_parquet(verdict.TEST), contract)
     if not golden.equal(found, metrics.scores(evaluated, "predicted", contract)):
         reason = f"version {version.version} does not predict here as it did in `evaluate`"

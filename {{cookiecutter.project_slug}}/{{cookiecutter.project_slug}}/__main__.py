@@ -178,14 +178,15 @@ def forget(ids: list[str]) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one command; its exit code."""
     require_place()
-    if arguments.command == "forget":
-        return forget(arguments.ids)
-    if arguments.command == "batch":
-        return batch(arguments.source, arguments.out, arguments.version, arguments.bundle)
     if arguments.command in STAGES:
         workspace.end_with_dvc()
-    if arguments.command == "serve":  # a container has no git
+    # These three also run in a container, which has no git.
+    if arguments.command == "serve":
         return serve(arguments.host, arguments.port, arguments.bundle)
+    if arguments.command == "batch":
+        return batch(arguments.source, arguments.out, arguments.version, arguments.bundle)
+    if arguments.command == "forget":
+        return forget(arguments.ids)
     from .registry.lineage import require_repository
 
     require_repository()

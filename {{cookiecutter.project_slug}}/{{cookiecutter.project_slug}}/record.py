@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ ROW_GROUP = 100_000
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file's path next to `path`, renamed onto `path` at the end, and removed if that is not reached.
+    """A path next to `path` for a file or folder, renamed onto `path` at the end, and removed if that is not reached.
 
     Raises StoreError when the folder cannot be written.
     """
@@ -42,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise StoreError(f"cannot write {path}: {reason}; check the folder and the disk") from error
     finally:
         try:
-            partial.unlink(missing_ok=True)
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         except OSError:
             pass  # the folder itself cannot be entered: the error above already says so
 

@@ -92,7 +92,7 @@ def distance(expected, way):
     """How far `way` is off, in units of the largest prediction where that is above 1, and what to say of it."""
     try:
         found = way()
-    except Exception as error:
+    except Exception as error:  # whatever a way raises is a finding, and closes the gate
         return math.inf, f"fails ({type(error).__name__}: {model.first_line(error)})"
     largest = reproduction.difference(found, expected) / max(1, np.abs(expected).max())
     return largest, f"is off by up to {largest:.3g}"

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from {{ cookiecutter.project_slug }} import record
-from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.errors import InputError, StoreError
 
 
 def test_floats_keep_six_digits_and_non_finite_ones_become_null(tmp_path: Path) -> None:
@@ -122,3 +122,16 @@ def test_a_table_that_cannot_be_read_in_chunks_says_so(tmp_path: Path, content: 
         list(record.chunks(tmp_path / "a.parquet"))
     with pytest.raises(InputError, match=said):
         record.columns(tmp_path / "a.parquet")
+
+
+def test_a_folder_that_was_not_finished_leaves_nothing(tmp_path: Path) -> None:
+    """As a file does not."""
+
+    def stop(partial: Path) -> None:
+        partial.mkdir()
+        (partial / "file").touch()
+        raise OSError("full")
+
+    with pytest.raises(StoreError, match="cannot write"):
+        record.write_atomically(tmp_path / "made", stop)
+    assert list(tmp_path.iterdir()) == []

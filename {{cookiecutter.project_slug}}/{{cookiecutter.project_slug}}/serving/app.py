@@ -117,14 +117,12 @@ class Server:
         if self.at_work >= self.settings.max_requests:
             raise HTTPException(503, "too many requests at once: come again", {"retry-after": "1"})
         self.at_work += 1
-        self.metrics.in_flight.set(self.at_work)
         try:
             return await self.answer(serves, await self.body(request))
         except Refused as error:
             return Response(to_json({"detail": error.problems}), 422, media_type="application/json")
         finally:
             self.at_work -= 1
-            self.metrics.in_flight.set(self.at_work)
 
     async def body(self, request: Request) -> bytes:
         """The request's body, within the limits. Raises HTTPException."""

@@ -87,7 +87,7 @@ class PredictionLog:
     def start(self) -> None:
         """Begin to write, to merge finished hours and to remove old days."""
         import pandas  # noqa: F401  # here, since the first rows would wait for it
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet  # noqa: F401  # for the same reason
 
         for thread in self._threads:
             thread.start()
@@ -129,7 +129,7 @@ class PredictionLog:
             path = parts.named(self.settings.folder, hour, f"{self._server}-{digest[:12]}", next(self._number))
             try:
                 parts.write(rows, path)
-            except Exception as error:  # as above
+            except Exception as error:  # whatever a disk raises: the thread must live on, and try again
                 self.failures += 1
                 log.warning("%d predictions wait: %s", self.waiting, error)
                 break

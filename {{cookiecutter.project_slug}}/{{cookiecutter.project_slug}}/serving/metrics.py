@@ -49,7 +49,6 @@ class Metrics:
 
         self.requests = counter("http_requests", "Requests answered", "path", "status")
         self.seconds = histogram("http_request_duration_seconds", "Seconds to the end of the answer", SECONDS, "path")
-        self.in_flight = Gauge("serve_in_flight", "Requests at work now", registry=self.page)
         Gauge("serve_in_flight_limit", "Requests at work at once, at most", registry=self.page).set(at_once)
         self.predictions = counter("predictions", "Rows scored", "digest")
         self.scores = histogram("prediction_score", "Scores given", score_buckets(contract), "target_class")

@@ -63,7 +63,7 @@ def row_type(contract: schema.Schema) -> Any:
     name = Annotated[str, Field(max_length=LONGEST)] | Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]
     given |= {key: NotRequired[name | None] for key in contract.key}
     row = TypedDict("Row", given)  # type: ignore[misc]  # made of what the contract declares
-    row.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    row.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # where pydantic looks
     return row
 
 

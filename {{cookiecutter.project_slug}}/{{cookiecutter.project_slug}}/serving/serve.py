@@ -55,7 +55,9 @@ def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.S
     metrics.counted("prediction_log_dropped_rows", "Rows that found no room to wait", lambda: log.dropped)
     metrics.counted("prediction_log_failures", "Parts that could not be written", lambda: log.failures)
     metrics.counted("shadow_dropped", "Requests the challenger did not score", lambda: shadow.dropped if shadow else 0)
-    return Server(settings, champions, metrics, log, shadow), contract
+    server = Server(settings, champions, metrics, log, shadow)
+    metrics.gauge("serve_in_flight", "Requests at work now", lambda: server.at_work)
+    return server, contract
 
 
 def program(settings: config.Serve, bundle: Path | None) -> uvicorn.Server:

@@ -7,11 +7,9 @@ the last bundles are kept in CACHE, so that even a restart finds the champion.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +59,6 @@ class Champions:
         self.served: dict[str, Served] = {}
         self.bad: dict[str, str] = {}
         self.unreachable = ""
-        self.seen = time.time()
         self.client: MlflowClient | None = None
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.watch, name="registry", daemon=True)
@@ -85,7 +82,7 @@ class Champions:
             named = versions.aliases(self.client)
             for alias in self.aliases:
                 self.follow(alias, named.get(alias))
-            self.unreachable, self.seen = "", time.time()
+            self.unreachable = ""
         except Exception as error:  # whatever the stores raise: what serves goes on serving
             said = error if isinstance(error, StoreError) else tracking.unreachable(error)
             self.unreachable, self.client = str(said), None
@@ -119,15 +116,10 @@ class Champions:
         sha256 = found.tags["bundle_sha256"]
         folder = CACHE / sha256[:16]
         if not (folder.is_dir() and bundles.content(folder) == sha256):
-            with versions.bundle(client, found) as fresh:
-                partial = folder.with_suffix(f".{os.getpid()}")  # servers may share a folder
-                for old in (partial, folder):
+            with versions.bundle(client, found) as fresh, record.replacing(folder) as partial:
+                for old in (partial, folder):  # of a killed server with this number, as in a container; damaged
                     shutil.rmtree(old, ignore_errors=True)
-                try:
-                    shutil.copytree(fresh, partial, ignore=shutil.ignore_patterns("__pycache__"))
-                    partial.rename(folder)
-                except OSError as error:
-                    raise StoreError(f"cannot write {CACHE}: {error}; check the folder and the disk") from error
+                shutil.copytree(fresh, partial, ignore=shutil.ignore_patterns("__pycache__"))
         folder.touch()
         for old in sorted(CACHE.glob("*/"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)

@@ -179,6 +179,42 @@ class Serve(Block):
     log: Log
 
 
+class Quality(Block):
+    """What late labels say: days of labelled rows looked at, when labels are due (days), the share of them that must
+    be there, and the loss that recalibrating may win back, in the primary metric (regression: of the target's variance).
+    """
+
+    days: int = Field(ge=1)
+    label_days: float = Field(ge=0)
+    min_share: float = Field(ge=0, le=1)
+    margin: float = Field(ge=0)
+
+
+class Monitor(Block):
+    """When the prediction log asks for a retraining: `alarms` of the last `windows` windows, the latest among them.
+
+    `alpha`: the share of ordinary windows that alarm, all columns together. `max_age_days`: of the champion's newest
+    training row. `max_refused`: retrainings in a row that brought no new champion, after which a person is asked.
+    """
+
+    window_days: int = Field(ge=1)
+    windows: int = Field(ge=1)
+    alarms: int = Field(ge=1)
+    alpha: float = Field(gt=0, lt=0.5)
+    min_rows: int = Field(ge=1)
+    max_age_days: int = Field(ge=1)
+    quality: Quality
+    cool_down_days: float = Field(ge=0)
+    max_per_week: int = Field(ge=1)
+    max_refused: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Monitor:
+        if self.alarms > self.windows:
+            raise ValueError("alarms cannot exceed windows")
+        return self
+
+
 class Params(Block):
     """All of `params.yaml`."""
 
@@ -193,6 +229,7 @@ class Params(Block):
     gates: Gates
     promote: Promote
     serve: Serve
+    monitor: Monitor
 
 
 def parse(text: str) -> Any:

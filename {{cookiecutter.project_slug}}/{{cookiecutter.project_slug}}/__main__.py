@@ -61,6 +61,11 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("out", metavar="OUT", type=Path, help="a folder for the predictions; goes on where it was left")
     batch.add_argument("--version", default="champion", help=VERSION)
     batch.add_argument("--bundle", type=Path, help="an exported bundle instead of a version of the registry")
+    loop = commands.add_parser("loop", help="back-test the whole loop on the months of the table, in a scratch clone")
+    loop.add_argument("--quick", action="store_true", help="only the three months after the window of params.yaml")
+    loop.add_argument(
+        "--faults", action="store_true", help="the same months with things broken: 1 if no gate names one"
+    )
     forget = commands.add_parser("forget", help="delete predictions from the log, by their ids")
     forget.add_argument("ids", nargs="+", metavar="ID")
     return top
@@ -200,6 +205,10 @@ def run(arguments: argparse.Namespace) -> int:
         return lineage(arguments.version, arguments.json)
     if arguments.command == "export":
         return export(arguments.version, arguments.folder)
+    if arguments.command == "loop":
+        from .loop import loop
+
+        return loop.main(arguments.quick, arguments.faults)
     if arguments.command == "reproduce":
         return reproduce(arguments.version)
     return {"register": register, "rollback": rollback}[arguments.command]()

@@ -86,15 +86,15 @@ class Clone:
             end(process, signal.SIGTERM)
             (CHILDREN / str(process.pid)).unlink(missing_ok=True)
 
-    def run(self, *command: str, kill_when: Callable[[], bool] | None = None) -> Done:
+    def run(self, *command: str, kill_when: Callable[[], bool] = bool) -> Done:
         """Run a Python module to its end, or until `kill_when` says so: then it is killed with all it started."""
         before = SAID.stat().st_size if SAID.is_file() else 0
         with self.started(SAID, *command) as process:
-            while kill_when and process.poll() is None:
+            while process.poll() is None:
                 if kill_when():
                     end(process)
                 time.sleep(MOMENT)
-            code = process.wait()
+            code = process.returncode
         with SAID.open("rb") as stream:
             stream.seek(before)
             lines = stream.read().decode(errors="replace").strip().splitlines()
@@ -134,10 +134,12 @@ class Clone:
 
         Raises InputError when it fails without a red gate. A report that was not written now speaks of another window.
         """
-        before, split = self.written(), self.folder / "reports" / "split.json"
-        since = time.time_ns()
-        done = self.run("dvc", "repro", "--quiet",
-                        kill_when=(lambda: split.is_file() and split.stat().st_mtime_ns > since) if kill else None)  # fmt: skip
+        before, since, split = self.written(), time.time_ns(), self.folder / "reports" / "split.json"
+
+        def midway() -> bool:
+            return kill and split.is_file() and split.stat().st_mtime_ns > since
+
+        done = self.run("dvc", "repro", "--quiet", kill_when=midway)
         if done.code < 0:
             return [KILLED], "`dvc repro` was killed"
         fresh = [name for name, moment in self.written().items() if moment != before.get(name)]

@@ -114,7 +114,7 @@ def months(table: Table, quick: bool, params: config.Ingest) -> tuple[pd.Timesta
         raise InputError("loop: --quick serves the months after ingest.end, which is null: set it in params.yaml")
     if not quick and len(periods) <= FIRST:
         raise InputError(f"loop: the table has rows in {len(periods)} months, and a walk needs more than {FIRST}")
-    end = pd.Timestamp(params.end) if quick else (periods[FIRST - 1] + 1).start_time
+    end = pd.Timestamp(params.end) if quick and params.end else (periods[FIRST - 1] + 1).start_time
     left = [period for period in periods if (period + 1).start_time > end]
     if quick and len(left) < QUICK:
         raise InputError(f"loop: --quick needs rows of {QUICK} months after ingest.end {end:%Y-%m-%d}, and the source"

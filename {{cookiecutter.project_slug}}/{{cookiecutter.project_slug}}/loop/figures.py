@@ -33,7 +33,7 @@ class Answers:
 
 
 def figures(task: str, y: np.ndarray, p: np.ndarray) -> dict[str, float | None]:
-    """The mean primary loss and, unless the task is regression, the AUC of predictions; None for one that is no number."""
+    """The mean primary loss and, unless the task is regression, the AUC of predictions; None where it is no number."""
     if task == "regression":
         return {"loss": float(metrics.primary(task, y, p).mean()), "auc": None}
     auc = float(np.mean(metrics.per_row(task, y, p)["auc"]))

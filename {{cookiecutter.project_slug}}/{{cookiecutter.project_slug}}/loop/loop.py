@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import config, record, schema
+from .. import config, document, record, schema
 from ..errors import InputError
 from ..gates import metrics
 from ..git import git
@@ -31,7 +31,7 @@ def require_committed() -> None:
 
 def tracked(source: config.Ingest) -> bool:
     """Whether the source is a file of this folder that the stage `ingest` depends on: the clone then keeps its name."""
-    stages = config.parse(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = document.parse(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     listed = source.source in stages.get("ingest", {}).get("deps", ())
     return listed and Path(source.source).is_file() and not Path(source.source).is_absolute()
 

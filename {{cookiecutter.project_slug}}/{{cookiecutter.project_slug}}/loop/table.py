@@ -79,7 +79,8 @@ class Table:
 def flipped(values: pd.Series, contract: schema.Schema) -> pd.Series:
     """Target values turned round: the classes in reverse, or mirrored about the middle of their range."""
     if contract.task == "regression":
-        return values.max() + values.min() - values
+        mirrored: pd.Series = values.max() + values.min() - values
+        return mirrored
     turned: pd.Series = values.map(dict(zip(contract.classes, reversed(contract.classes), strict=True)))
     return turned
 

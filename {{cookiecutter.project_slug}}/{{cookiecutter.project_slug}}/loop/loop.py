@@ -26,7 +26,7 @@ def require_committed() -> None:
     paths = (*lineage.CODE, str(config.PATH), str(schema.PATH))
     changed = git("status", "--porcelain", "--untracked-files=all", "--", *paths).splitlines()
     if changed:
-        raise InputError(f"loop: {changed[0][3:]} is not committed, and a walk runs what is: commit it first")
+        raise InputError(f"{changed[0][3:]} is not committed, and a walk runs what is: commit it first")
 
 
 def tracked(source: config.Ingest) -> bool:
@@ -50,12 +50,12 @@ def prepare(walk: Walk, params: config.Params, first: str) -> None:
     walk.clone.set_params(**walk.source, **changes)
     red, why = walk.clone.repro()
     if red:
-        raise InputError(f"loop: the first window, to {first}, gives no champion: {', '.join(red)} closed: {why}")
+        raise InputError(f"the first window, to {first}, gives no champion: {', '.join(red)} closed: {why}")
     walk.clone.commit(f"Start with the window to {first}")
     done = walk.clone.command("promote")
     found = walk.clone.read("promotion")
     if done.code or not found:
-        raise InputError(f"loop: the first model was not promoted: {done.said}")
+        raise InputError(f"the first model was not promoted: {done.said}")
     walk.first = found["challenger"]["digest"]
     walk.save()
 
@@ -133,7 +133,7 @@ def begin(quick: bool, faults: bool, source: Path | None, console: Console) -> W
     require_committed()
     params, contract = config.load(), schema.load()
     if params.split.by != "time":
-        raise InputError(f"loop: a walk needs split.by: time, and params.yaml says {params.split.by}")
+        raise InputError(f"a walk needs split.by: time, and params.yaml says {params.split.by}")
     scratch.end_left()
     asked = params.ingest.model_copy(update={"source": str(source), "query": None}) if source else params.ingest
     table = tables.load(asked, contract, scratch.HOME / "table.parquet")
@@ -175,7 +175,7 @@ def main(quick: bool, faults: bool, source: Path | None = None) -> int:
             finally:
                 walk.always.close()
     except Timeout:
-        raise InputError("loop: another walk is at work in this folder: wait for it to end") from None
+        raise InputError("another walk is at work in this folder: wait for it to end") from None
     page.write(found)
     print("\n".join(page.sentences(found)))
     missed = [one["fault"] for one in found["struck"] if not one["named_by"]]

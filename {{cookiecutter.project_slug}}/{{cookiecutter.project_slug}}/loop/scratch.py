@@ -163,9 +163,12 @@ def make(commit: str) -> Clone:
             shutil.rmtree(path)
         elif path.name != "lock":
             path.unlink()
-    project = reproduce.clone(commit, HOME / "clone")
-    reproduce.share_storage(project)
-    return Clone(project)
+    clone = Clone(reproduce.clone(commit, HOME / "clone"))
+    reproduce.share_storage(clone.folder)
+    for path in [*Path().glob("dvc.lock"), *Path("reports").glob("*.*")]:
+        shutil.copy(path, clone.folder / path)
+    clone.run("dvc", "checkout", "--quiet")  # of what this project has run; DVC runs what is not there or differs
+    return clone
 
 
 def found() -> Clone:

@@ -90,7 +90,7 @@ def load(source: config.Ingest, contract: schema.Schema, path: Path) -> Table:
     import pandas as pd
 
     if contract.time is None:
-        raise InputError("loop: a walk needs a column with role: time in schema.yaml")
+        raise InputError("a walk needs a column with role: time in schema.yaml")
     ingest.snapshot(source.model_copy(update={"end": NEVER}), contract, path)
     raw = pd.concat(record.chunks(path))
     twice = validate.repeated(lambda: [raw[contract.key]], contract)
@@ -99,7 +99,7 @@ def load(source: config.Ingest, contract: schema.Schema, path: Path) -> Table:
         valid.append(validate.check(raw.iloc[first : first + record.CHUNK], contract, twice, tally)[0])
     problems = tally.problems(contract, list(raw.columns))
     if problems:
-        raise InputError(f"loop: {problems[0]}; mend the source or schema.yaml")
+        raise InputError(f"{problems[0]}; mend the source or schema.yaml")
     return Table(raw, pd.concat(valid), contract, record.file_sha256(path))
 
 
@@ -112,13 +112,13 @@ def months(table: Table, quick: bool, params: config.Ingest) -> tuple[pd.Timesta
 
     periods = sorted(table.times.dt.to_period("M").unique())
     if quick and params.end is None:
-        raise InputError("loop: --quick serves the months after ingest.end, which is null: set it in params.yaml")
+        raise InputError("--quick serves the months after ingest.end, which is null: set it in params.yaml")
     if not quick and len(periods) <= FIRST:
-        raise InputError(f"loop: the table has rows in {len(periods)} months, and a walk needs more than {FIRST}")
+        raise InputError(f"the table has rows in {len(periods)} months, and a walk needs more than {FIRST}")
     end = pd.Timestamp(params.end) if quick and params.end else (periods[FIRST - 1] + 1).start_time
     left = [period for period in periods if (period + 1).start_time > end]
     if quick and len(left) < QUICK:
-        raise InputError(f"loop: --quick needs rows of {QUICK} months after ingest.end {end:%Y-%m-%d}, and the source"
+        raise InputError(f"--quick needs rows of {QUICK} months after ingest.end {end:%Y-%m-%d}, and the source"
                          f" has {len(left)}: set it earlier, or walk the whole table without --quick")  # fmt: skip
     chosen = left[:QUICK] if quick else left
     return end, [Month(str(period), max(period.start_time, end), (period + 1).start_time) for period in chosen]

@@ -140,7 +140,7 @@ def begin(quick: bool, faults: bool, source: Path | None, console: Console) -> W
     end, served = tables.months(table, quick, params.ingest)
     commit = git("rev-parse", "HEAD")
     key = record.value_sha256([commit, table.sha256, quick, faults])
-    always = Always(table, served, params, tables.schedule(served) if faults else {})
+    always = Always(table, served, params, tables.schedule(served, contract) if faults else {})
     kept = {"ingest__source": asked.source} if not source and tracked(asked) else {}
     walk = Walk(scratch.found(), table, served, params, always, kept, key)
     if walk.load():

@@ -41,7 +41,7 @@ class Always:
 
     def sensor(self) -> tuple[str, float] | None:
         """The sensor that sticks, and where: the worst for the first model, whose test rows are asked."""
-        if not self.faults:
+        if tables.SENSOR not in self.faults:
             return None
         contract, first = self.table.contract, self.fitted(0)
         _, test = parts(self.table.before(self.served[0].start), contract, self.params)

@@ -73,7 +73,7 @@ class Clone:
     @contextlib.contextmanager
     def started(self, said: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
         """A process in the clone, a Python module, ended with the context; what it prints is appended to `said`."""
-        left_out = ("SERVE_TOKEN", "COVERAGE_PROCESS_START")
+        left_out = ("SERVE_TOKEN", "PYTHONDONTWRITEBYTECODE")  # as none asks for a token; half the time of an import
         environment = {k: v for k, v in reproduce.environment().items() if k not in left_out}
         CHILDREN.mkdir(parents=True, exist_ok=True)
         with said.open("a", encoding="utf-8") as out:

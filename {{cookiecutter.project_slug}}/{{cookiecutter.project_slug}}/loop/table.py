@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import config, record, schema
 from ..errors import InputError
@@ -65,14 +66,9 @@ class Table:
         times = cast(frame[self.contract.time], self.contract.columns[str(self.contract.time)])
         for fault, month in faults.items():
             hit = times.between(month.start, month.end, inclusive="left")
-            name = stuck[0] if fault == SENSOR and stuck else target
+            name, value = stuck if fault == SENSOR and stuck else (target, None)
             values = cast(frame[name], self.contract.columns[name])
-            if fault == SENSOR and stuck:
-                frame[name] = values.mask(hit, stuck[1])
-            elif fault == LABELS:
-                frame[name] = values.mask(hit, flipped(values[hit], self.contract))
-            else:
-                frame[name] = values.mask(hit)
+            frame[name] = values.mask(hit, flipped(values[hit], self.contract) if fault == LABELS else value)
         return frame
 
 
@@ -124,25 +120,28 @@ def months(table: Table, quick: bool, params: config.Ingest) -> tuple[pd.Timesta
     return end, [Month(str(period), max(period.start_time, end), (period + 1).start_time) for period in chosen]
 
 
-def schedule(served: list[Month]) -> dict[str, Month]:
-    """Which month each fault strikes: spread over the walk, one a month, the last left out; early ones, if short."""
+def schedule(served: list[Month], contract: schema.Schema) -> dict[str, Month]:
+    """Which month each fault strikes: one a month, spread over the walk but for the last; of a short walk, the first.
+
+    No sensor breaks where no feature is a number.
+    """
+    faults = FAULTS[0 if contract.features("float") else 1 :]
     places = len(served) - 2
-    if places < len(FAULTS):
-        return dict(zip(FAULTS, served[: max(places + 1, 1)], strict=False))
-    return {fault: served[1 + i * places // len(FAULTS)] for i, fault in enumerate(FAULTS)}
+    if places < len(faults):
+        return dict(zip(faults, served[: max(places + 1, 1)], strict=False))
+    return {fault: served[1 + i * places // len(faults)] for i, fault in enumerate(faults)}
 
 
-def stuck(rows: pd.DataFrame, contract: schema.Schema, predict: Any) -> tuple[str, float] | None:
+def stuck(rows: pd.DataFrame, contract: schema.Schema, predict: Callable[[pd.DataFrame], np.ndarray]
+          ) -> tuple[str, float]:  # fmt: skip
     """The number that a stuck sensor would do most harm to, and where it sticks: at the largest value of `rows`.
 
-    Harm: the mean change of what `predict` says of `rows`. None where no feature is a number.
+    Harm: the mean change of what `predict` says of `rows`.
     """
-    import numpy as np
+    usual = predict(rows)
 
     def harm(name: str) -> float:
-        changed: np.ndarray = predict(rows.assign(**{name: rows[name].max()}))
-        return float(np.abs(changed - predict(rows)).mean())
+        return float(abs(predict(rows.assign(**{name: rows[name].max()})) - usual).mean())
 
-    names = [name for name in contract.features("float") if rows[name].notna().any()]
-    worst = max(names, key=harm, default=None)
-    return (worst, float(rows[worst].max())) if worst else None
+    worst = max(contract.features("float"), key=harm)
+    return worst, float(rows[worst].max())

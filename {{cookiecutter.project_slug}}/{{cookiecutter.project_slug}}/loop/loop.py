@@ -80,7 +80,7 @@ def result(walk: Walk, quick: bool) -> dict[str, Any]:
     )
     faults = bool(always.faults)
     said = {} if faults else {(i, j): always.said(i, j) for j in range(count) for i in range(j + 1)}
-    hidden = ("named", "digest")
+    hidden = ("struck", "named", "digest")
     months = [
         {k: v for k, v in month.items() if k not in hidden} | {"policies": figures.by_month(answers, contract.task, i)}
         for i, month in enumerate(walk.done)
@@ -98,12 +98,13 @@ def result(walk: Walk, quick: bool) -> dict[str, Any]:
 
 
 def struck(walk: Walk) -> list[dict[str, Any]]:
-    """Every fault: when it struck, and which gates named it when."""
+    """Every fault: when it struck (null: nothing got so far), and which gates named it when."""
+    when = {fault: month["month"] for month in walk.done for fault in month["struck"]}
     named = {fault: (month["month"], by) for month in walk.done for fault, by in month["named"].items()}
     return [
-        {"fault": fault, "month": month.name, "named_in": named.get(fault, (None, []))[0],
+        {"fault": fault, "month": when.get(fault), "named_in": named.get(fault, (None, []))[0],
          "named_by": named.get(fault, (None, []))[1]}
-        for fault, month in walk.always.faults.items()
+        for fault in walk.always.faults
     ]  # fmt: skip
 
 

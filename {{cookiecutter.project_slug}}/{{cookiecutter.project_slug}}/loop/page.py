@@ -29,6 +29,9 @@ def sentences(found: dict[str, Any]) -> list[str]:
                     f" model's until its newest training row is {stale['interval_days']} days old: that is what"
                     " `monitor.max_age_days` should be set to.")  # fmt: skip
     for fault in found["struck"]:
+        if fault["month"] is None:
+            told.append(f"{fault['fault'].capitalize()}: **did not strike**; no retraining got so far.")
+            continue
         by = (
             f"named by {', '.join(fault['named_by'])} in {fault['named_in']}"
             if fault["named_by"]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 FIRST, QUICK = 3, 3
 #: After every row: a window without an end, for sources whose query asks for one.
 NEVER = dt.datetime(9999, 1, 1)
-SENSOR, LABELS, KILLED, OUTAGE, TAMPERED = FAULTS = (
-    "broken sensor", "poisoned labels", "killed trainer", "label outage", "tampered challenger",
+SENSOR, LABELS, TAMPERED, KILLED, OUTAGE = FAULTS = (
+    "broken sensor", "poisoned labels", "tampered challenger", "killed trainer", "label outage",
 )  # fmt: skip
 #: Faults of a month's rows; the others are of the retraining after it.
 OF_ROWS = (SENSOR, LABELS, OUTAGE)
@@ -66,7 +66,7 @@ class Table:
         times = cast(frame[self.contract.time], self.contract.columns[str(self.contract.time)])
         for fault, month in faults.items():
             hit = times.between(month.start, month.end, inclusive="left")
-            name, value = stuck if fault == SENSOR and stuck else (target, None)
+            name, value = stuck if fault == SENSOR and stuck else (target, float("nan"))
             values = cast(frame[name], self.contract.columns[name])
             frame[name] = values.mask(hit, flipped(values[hit], self.contract) if fault == LABELS else value)
         return frame

@@ -79,15 +79,14 @@ class Walk:
         self.first, self.done, self.began = state["first"], state["months"], state["began"]
         return True
 
-    def striking(self, month: Month) -> list[str]:
-        """The faults of a month."""
-        return [fault for fault, struck in self.always.faults.items() if struck == month]
+    def due(self, fault: str, index: int) -> bool:
+        """Whether a fault is to strike in month `index`."""
+        return self.always.faults.get(fault) == self.served[index]
 
     def postpone(self, index: int) -> None:
-        """Let a fault of a retraining that the monitor did not ask for strike in month `index`, the next one."""
+        """Let what should have struck a retraining that did not get so far strike in month `index`, the next one."""
         for fault in (tables.KILLED, tables.TAMPERED):
-            due = index > 0 and self.always.faults.get(fault) == self.served[index - 1]
-            if due and self.done[index - 1]["outcome"] == "none":
+            if index and self.due(fault, index - 1) and fault not in self.done[index - 1]["struck"]:
                 self.always.faults[fault] = self.served[index]
 
     def publish(self, month: Month) -> None:
@@ -138,18 +137,23 @@ class Walk:
             raise InputError(f"`monitor` failed: {done.said}; all that it said is in {scratch.SAID}")
         return found
 
-    def retrain(self, index: int) -> tuple[str, list[str], str]:
-        """Move the window, run the pipeline and promote; outcome, the gates that closed, and why. Raises InputError."""
-        month = self.served[index]
-        struck = self.striking(month)
-        self.clone.set_params(ingest__end=str(month.end.date()))
-        red, why = self.clone.repro(kill=tables.KILLED in struck)
-        if red and red != [scratch.KILLED]:
+    def retrain(self, index: int, struck: list[str]) -> tuple[str, list[str], str]:
+        """Move the window, run the pipeline and promote; outcome, the gates that closed, and why. Raises InputError.
+
+        A fault that strikes on the way is added to `struck`.
+        """
+        end = str(self.served[index].end.date())
+        self.clone.set_params(ingest__end=end)
+        red, why = self.clone.repro(kill=self.due(tables.KILLED, index))
+        if red == [scratch.KILLED]:
+            struck.append(tables.KILLED)
+        elif red:
             return "refused", red, why
-        if not red:
-            self.clone.commit(f"Move the window to {month.end:%Y-%m-%d}")
-        if tables.TAMPERED in struck:
-            self.tamper(index)
+        else:
+            self.clone.commit(f"Move the window to {end}")
+            if self.due(tables.TAMPERED, index):
+                self.tamper(index)
+                struck.append(tables.TAMPERED)
         done = self.clone.command("promote")
         found = self.clone.read("promotion")
         if not found or done.code not in (0, 3):
@@ -174,27 +178,30 @@ class Walk:
         self.serve(index, server)
         seen = self.monitor(index)
         gates, reason, outcome = findings(seen), seen["reason"], "none"
+        struck = [fault for fault in tables.OF_ROWS if self.due(fault, index)]
         if seen["decision"] == "retrain" and not last:  # of the last there is no month left to serve
-            outcome, closed, why = self.retrain(index)
+            outcome, closed, why = self.retrain(index, struck)
             gates, reason = [*gates, *closed], f"{reason}; {outcome}: {why}"
         digest = self.clone.read("promotion")["challenger"]["digest"] if outcome == "promoted" else self.champion  # type: ignore[index]
         server.follow(digest)
-        struck = self.striking(month)
         return {"month": month.name, "rows": len(self.table.served(month)), "fault": ", ".join(struck) or None,
                 "decision": seen["decision"], "outcome": outcome, "gates": list(dict.fromkeys(gates)), "reason": reason,
-                "named": self.naming(month, gates, seen, reason, outcome), "digest": digest,
+                "struck": struck, "named": self.naming(month, struck, gates, seen, reason, outcome), "digest": digest,
                 "champion": str(server.ask("GET", "/version")[1]["version"])}  # fmt: skip
 
-    def naming(self, month: Month, gates: list[str], seen: dict[str, Any], reason: str, outcome: str
-               ) -> dict[str, list[str]]:  # fmt: skip
-        """The faults at work of which a gate of this month speaks, with those gates."""
+    def naming(self, month: Month, struck: list[str], gates: list[str], seen: dict[str, Any], reason: str,
+               outcome: str) -> dict[str, list[str]]:  # fmt: skip
+        """The faults at work of which a gate of this month speaks, with those gates.
+
+        One of the rows is at work from its month on; one of a retraining was stopped if that promoted nothing.
+        """
         stuck = self.always.stuck.result()
         columns = {tables.SENSOR: stuck[0] if stuck else "", tables.LABELS: self.table.contract.target}
         alarms = {name for window in seen["windows"] for name in window["alarms"]}
         found = {}
-        for fault, struck in self.always.faults.items():
-            at_work = struck.end <= month.end if fault in tables.OF_ROWS else struck == month and outcome == "refused"
-            if at_work and fault not in self.named:
+        for fault, when in self.always.faults.items():
+            stopped = fault in struck and outcome == "refused"
+            if (when.end <= month.end if fault in tables.OF_ROWS else stopped) and fault not in self.named:
                 column = columns.get(fault, "")
                 spoken = column in alarms or bool(re.search(rf"\b{re.escape(column)}\b", reason))
                 found[fault] = [g for g in NAMED_BY[fault] if g in gates and (g not in WITH_COLUMN or spoken)]

@@ -120,11 +120,13 @@ def test_the_page_says_what_holds_and_marks_every_outcome() -> None:
     assert f"| 2020-05 | 600 | {table.LABELS} |" in text
     assert "| *refused* | quality, baseline |" in text
     struck = [{"fault": table.OUTAGE, "month": "2020-05", "named_in": None, "named_by": []},
-              {"fault": table.LABELS, "month": "2020-05", "named_in": "2020-06", "named_by": ["quality"]}]  # fmt: skip
+              {"fault": table.LABELS, "month": "2020-05", "named_in": "2020-06", "named_by": ["quality"]},
+              {"fault": table.TAMPERED, "month": None, "named_in": None, "named_by": []}]  # fmt: skip
     text = page.markdown(result(faults=True, staleness=None, struck=struck))
     assert "must be below 0" in text
     assert "Staleness" not in text
     assert "Label outage in 2020-05: **named by no gate**." in text
+    assert "Tampered challenger: **did not strike**" in text
     assert "Poisoned labels in 2020-05: named by quality in 2020-06." in text
 
 

@@ -166,6 +166,7 @@ def make(commit: str) -> Clone:
     clone = Clone(reproduce.clone(commit, HOME / "clone"))
     reproduce.share_storage(clone.folder)
     for path in [*Path().glob("dvc.lock"), *Path("reports").glob("*.*")]:
+        (clone.folder / path).parent.mkdir(exist_ok=True)
         shutil.copy(path, clone.folder / path)
     clone.run("dvc", "checkout", "--quiet")  # of what this project has run; DVC runs what is not there or differs
     return clone

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import shutil
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any

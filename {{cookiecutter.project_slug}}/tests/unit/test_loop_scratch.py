@@ -135,7 +135,7 @@ def test_a_clone_is_new_shares_the_cache_and_commits_without_a_name(
     git("init", "-q")
     git("add", "-A")
     git(*scratch.AUTHOR, "commit", "-qm", "first")
-    for name in ("dvc.lock", "reports/evaluate.json"):
+    for name in ("dvc.lock", "reports/evaluate.json", "reports/monitor.json"):
         Path(name).write_text(name)
     (scratch.HOME / "old").mkdir(parents=True)
     for name in ("lock", "state.json"):
@@ -150,6 +150,7 @@ def test_a_clone_is_new_shares_the_cache_and_commits_without_a_name(
     assert ran == [("dvc", "checkout", "--quiet")]
     assert sorted(path.name for path in scratch.HOME.iterdir()) == ["clone", "lock"]
     assert (clone.folder / "reports/evaluate.json").read_text() == "reports/evaluate.json"
+    assert not (clone.folder / "reports/monitor.json").exists()
     before = git("rev-parse", "HEAD", folder=clone.folder)
     clone.commit("Add the reports")
     after = git("rev-parse", "HEAD", folder=clone.folder)

@@ -22,7 +22,7 @@ from .. import config, record
 from ..errors import InputError
 from ..gates import report
 from ..git import git
-from ..registry import reproduce, tracking
+from ..registry import bundles, reproduce, tracking
 
 HOME = Path(".loop")
 CHILDREN, SAID = HOME / "children", HOME / "said.txt"
@@ -165,9 +165,11 @@ def make(commit: str) -> Clone:
             path.unlink()
     clone = Clone(reproduce.clone(commit, HOME / "clone"))
     reproduce.share_storage(clone.folder)
+    ours = shutil.ignore_patterns(*bundles.NOT_OF_THE_MODEL)("reports", [path.name for path in Path("reports").glob("*.*")])
     for path in [*Path().glob("dvc.lock"), *Path("reports").glob("*.*")]:
-        (clone.folder / path).parent.mkdir(exist_ok=True)
-        shutil.copy(path, clone.folder / path)
+        if path.name not in ours:  # what this project's own registry and log said is not for the clone
+            (clone.folder / path).parent.mkdir(exist_ok=True)
+            shutil.copy(path, clone.folder / path)
     clone.run("dvc", "checkout", "--quiet")  # of what this project has run; DVC runs what is not there or differs
     return clone
 

@@ -83,7 +83,9 @@ def examine(bundle: Path, version: ModelVersion, params: config.Params, until: d
     gates = record.read_json(bundle / "reports" / "posttrain.json")["gates"]
     calibrated = any(gate["gate"] == "calibration" and gate["verdict"] == "pass" for gate in gates)
     estimated = calibrated and latest.rows and contract.task != "regression"
-    said = {"mean": latest.score / latest.rows, "reference": mean_prediction(kept)}
+    rows = max(latest.rows, 1)
+    said = {"mean": latest.score / rows, "reference": mean_prediction(kept)}
+    expected = {"metric": metrics.PRIMARY[contract.task], "value": latest.expected / rows}
     return {
         "until": str(until),
         "champion": {"version": str(version.version), "digest": digest},
@@ -94,9 +96,7 @@ def examine(bundle: Path, version: ModelVersion, params: config.Params, until: d
         "predictions": said if latest.rows and contract.task != "multiclass" else None,
         "labels": labels,
         "quality": found,
-        "estimate": {"metric": metrics.PRIMARY[contract.task], "value": latest.expected / latest.rows}
-        if estimated
-        else None,
+        "estimate": expected if estimated else None,
         "age_days": age(version.tags["train_until"], until),
         "max_age_days": settings.max_age_days,
     }

@@ -86,7 +86,7 @@ def clock(folder: Path, contract: Schema) -> str:
 def newest(folder: Path, time: str) -> dt.datetime:
     """The start of the log's last day, which is not over yet; of its only day the end. Raises InputError."""
     first, last = dt.datetime.max, dt.datetime.min
-    for frame in parts.read(folder, dt.datetime.min, dt.datetime.max, [time], time):
+    for frame in parts.read(folder, dt.datetime(1900, 1, 1), dt.datetime(9000, 1, 1), [time], time):
         times = frame[time].dt.tz_localize(None)
         first, last = min(first, times.min().to_pydatetime()), max(last, times.max().to_pydatetime())
     if last == dt.datetime.min:

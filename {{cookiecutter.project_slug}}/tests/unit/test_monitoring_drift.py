@@ -204,12 +204,13 @@ def test_what_is_ordinary_is_computed_as_it_says(aspects: dict[str, reference.As
 def test_the_level_is_lowered_where_columns_alarm_together() -> None:
     """Ten columns that move as one, on every tenth day: adjusted, each of these days would alarm."""
     share = np.where(np.arange(120) % 10, 0.5, 0.7)
+    share[0] = 0.71
     rows = np.column_stack([share, 1 - share]) * 1000
     aspects = {f"c{i}": reference.Aspect(reference.Bins(None, ["x"]), rows) for i in range(10)}
     ordinary = drift.usual(aspects, 1, 10**9, 0.05)
     assert ordinary.cut < 0.05
-    everyday = {name: rows[10] for name in aspects}
-    assert not any(one.alarm for one in drift.judge(aspects, everyday, ordinary))
+    alarms = [drift.judge(aspects, {name: rows[day] for name in aspects}, ordinary)[0].alarm for day in (0, 10, 20)]
+    assert alarms == [True, False, False]
 
 
 def test_runs_are_thinned_to_the_windows_rows() -> None:

@@ -80,9 +80,8 @@ def run_distances(aspect: Aspect, length: int, rows: int, random: np.random.Gene
     """Distance of every run of `length` days, thinned to `rows` rows, from the rest of the reference; (R,)."""
     inside, rest = drift.runs(aspect.rows, length)
     sizes = inside.sum(axis=1, keepdims=True)
-    even = np.full_like(inside, 1 / aspect.bins.count)
-    shares = np.divide(inside, sizes, out=even, where=sizes > 0)
-    drawn = random.multinomial(np.minimum(sizes[:, 0], rows).astype(int), shares)
+    padded = inside + 1e-12  # a run without rows has shares, too
+    drawn = random.multinomial(np.minimum(sizes[:, 0], rows).astype(int), padded / padded.sum(axis=1, keepdims=True))
     return drift.distances(np.where(sizes > rows, drawn, inside), rest, aspect.bins.ordered)
 
 
@@ -116,5 +115,5 @@ def judge(aspects: dict[str, Aspect], counts: dict[str, np.ndarray], ordinary: U
     p = ordinary.p_values(distances)
     alarms = np.array(intervals.benjamini_hochberg(list(p))) < ordinary.cut
     limits = ordinary.distance_at(ordinary.cut * max(int(alarms.sum()), 1) / len(p))
-    rows = zip(distances.tolist(), limits.tolist(), p.tolist(), alarms.tolist(), strict=True)
-    return [Finding(name, *found) for name, found in zip(ordinary.names, rows, strict=True)]
+    return [Finding(name, float(distances[i]), float(limits[i]), float(p[i]), bool(alarms[i]))
+            for i, name in enumerate(ordinary.names)]  # fmt: skip

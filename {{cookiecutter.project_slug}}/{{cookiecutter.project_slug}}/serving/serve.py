@@ -29,9 +29,12 @@ LOG = logging.getLogger("serve")
 LEFT_OUT = ["process", "log.origin", "log.original", "color_message"]
 
 
-def build(params: config.Params, bundle: Path | None) -> tuple[Server, schema.Schema]:
-    """All parts, none at work but the model of `bundle`, if one is given. Raises InputError, GateClosed."""
-    settings, contract = params.serve, schema.load()
+def build(settings: config.Serve, bundle: Path | None, max_age_days: float) -> tuple[Server, schema.Schema]:
+    """All parts, none at work but the model of `bundle`, if one is given; after `max_age_days` a model is too old.
+
+    Raises InputError, GateClosed.
+    """
+    contract = schema.load()
     metrics = Metrics(contract, settings.max_requests)
 
     def taken(alias: str, served: Served) -> None:
@@ -51,7 +54,7 @@ def build(params: config.Params, bundle: Path | None) -> tuple[Server, schema.Sc
         champions.take("champion", bundle, "bundle")
     log = PredictionLog(settings.log, contract)
     shadow = Shadow(champions, metrics) if settings.shadow else None
-    metrics.page.register(Monitored(REPORT, params.monitor.max_age_days))
+    metrics.page.register(Monitored(REPORT, max_age_days))
     metrics.gauge("registry_unreachable", "1 while the registry does not answer", lambda: bool(champions.unreachable))
     metrics.gauge("prediction_log_waiting_rows", "Rows not yet on disk", lambda: log.waiting)
     metrics.counted("prediction_log_dropped_rows", "Rows that found no room to wait", lambda: log.dropped)
@@ -62,11 +65,11 @@ def build(params: config.Params, bundle: Path | None) -> tuple[Server, schema.Sc
     return server, contract
 
 
-def program(params: config.Params, bundle: Path | None) -> uvicorn.Server:
-    """The whole server, to be run on a socket. Raises InputError, GateClosed."""
+def program(settings: config.Serve, bundle: Path | None, max_age_days: float) -> uvicorn.Server:
+    """The whole server, to be run on a socket; the rest as for `build`."""
     import uvicorn
 
-    server, contract = build(params, bundle)
+    server, contract = build(settings, bundle, max_age_days)
     app = application(server, contract, Path.cwd().name)
 
     @asynccontextmanager
@@ -103,7 +106,8 @@ def main(host: str, port: int, bundle: Path | None) -> int:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(ecs_logging.StdlibFormatter(exclude_fields=LEFT_OUT))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    made = program(config.load(), bundle)
+    params = config.load()
+    made = program(params.serve, bundle, params.monitor.max_age_days)
     LOG.info("listening at %s, port %d", host, port)
     made.run(sockets=[door])
     return 0

@@ -6,10 +6,16 @@ import enum
 import json
 import re
 import shutil
+import signal
 import subprocess
+import time
 import types
 import typing
-from collections.abc import Iterator
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +25,8 @@ from baking import PROJECT, ROOT
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from loading import Serving, known, served
-from running import copy_of
+from loading import Clients, Serving, Slow, known, served
+from running import copy_of, free_port, set_param
 
 FOLDER = ROOT / PROJECT / "monitoring"
 RULES: list[dict[str, Any]] = [
@@ -263,7 +269,6 @@ def faults_of(board: dict[str, Any]) -> list[str]:
     return [*lost(board, json.loads(json.dumps(model, cls=JSONEncoder))), *misfits(model, Dashboard, "")]
 
 
-@pytest.mark.filterwarnings("ignore:Prefer using dashboardv2")  # which Grafana 11 does not read
 def test_the_dashboard_is_one_of_grafanas() -> None:
     """Grafana's own models take every key and value of it, down to the options of each kind of panel and query."""
     assert faults_of(BOARD) == []
@@ -308,3 +313,116 @@ def test_the_dashboard_has_a_row_for_each_concern_and_any_source() -> None:
     named = set(re.findall(r"raises? (\w+)", json.dumps(BOARD))) | set(re.findall(r"ones (\w+) at", json.dumps(BOARD)))
     assert len(named) > 5
     assert named <= {rule["alert"] for rule in RULES}
+
+
+@dataclass
+class Live:
+    """A Prometheus at work."""
+
+    port: int
+
+    def ask(self, path: str, **query: str) -> Any:
+        """Return what it answers."""
+        address = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def firing(self) -> set[str]:
+        """Return the alerts that fire."""
+        return {one["labels"]["alertname"] for one in self.ask("alerts")["alerts"] if one["state"] == "firing"}
+
+    def fires(self, name: str, seconds: float = 60) -> None:
+        """Wait until an alert fires."""
+        waited(lambda: name in self.firing(), seconds, name)
+
+    def rests(self, name: str, seconds: float = 60) -> None:
+        """Wait until it does not."""
+        waited(lambda: name not in self.firing(), seconds, f"the end of {name}")
+
+
+def waited(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until something holds; fail when it takes too long."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.2)
+
+
+@contextmanager
+def prometheus(folder: Path, target: int, token: str) -> Iterator[Live]:
+    """What ships, and the README's command for the token, at work on a server; all waits shortened to a second."""
+    shutil.copytree(FOLDER, folder)
+    command = re.findall(r"^\(umask .*$", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    subprocess.run(["bash", "-euc", command], cwd=folder, env={"SERVE_TOKEN": token, "PATH": "/bin"}, check=True)
+    for name, changes in {
+        "prometheus.yml": {"localhost:8000": f"127.0.0.1:{target}", r"_interval: \d+s": "_interval: 1s"},
+        "alerts.yml": {r"for: \w+": "for: 1s"},
+    }.items():
+        text = (folder / name).read_text(encoding="utf-8")
+        for old, new in changes.items():
+            text, count = re.subn(old, new, text)
+            assert count
+        (folder / name).write_text(text, encoding="utf-8")
+    live = Live(free_port())
+    assert shutil.which("prometheus"), "prometheus is not installed: apt-get install prometheus"
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen(["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+                                    f"--web.listen-address=127.0.0.1:{live.port}"],
+                                   cwd=folder, stdout=said, stderr=said)  # fmt: skip
+    try:
+        waited(lambda: "Server is ready" in (folder / "said").read_text(encoding="utf-8"), 30, "a start")
+        yield live
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.mark.slow
+def test_a_live_prometheus_tells_of_what_goes_wrong(copy: Path, tmp_path: Path) -> None:
+    """It scrapes a real server: nothing fires and every panel shows something, until each fault is told of."""
+    set_param(copy, "serve.max_requests", 1)
+    report, log, rows = copy / "reports/monitor.json", copy / "predictions", known(copy)
+    report.write_text(json.dumps(REPORT), encoding="utf-8")
+    server = Serving(copy, {"SERVE_TOKEN": "sesame"})
+    try:
+        server.start()
+        with prometheus(tmp_path / "monitoring", server.port, "mellon") as live:
+            live.fires("ServerDown")  # for the token is another one
+            (tmp_path / "monitoring/token").write_text("sesame", encoding="utf-8")
+            live.rests("ServerDown")
+            server.end()
+            server.variables.clear()
+            server.start()
+            with Clients(server, rows, threads=1):
+                page_of(server, copy)
+                waited(lambda: not unanswered(live), 30, "every panel")
+                live.rests("ServerDown")
+                assert live.firing() == set()
+                report.write_text(json.dumps(REPORT | {"windows": [REPORT["windows"][0] | {"verdict": "alarm"}] * 2}))
+                live.fires("Drift")
+                report.write_text("{", encoding="utf-8")
+                live.fires("MonitorReportUnreadable")
+                live.rests("Drift")
+                report.write_text(json.dumps(REPORT), encoding="utf-8")
+                live.rests("MonitorReportUnreadable")
+                log.rename(copy / "kept")
+                log.write_text("a file, where a folder should be", encoding="utf-8")
+                live.fires("PredictionLogFailing")
+                assert live.firing() == {"PredictionLogFailing"}
+                log.unlink()
+                slow = Slow(server, rows[:2])  # which takes the one place there is
+                live.fires("ErrorsServed")
+                assert slow.end().status == 200
+            server.end(signal.SIGKILL)
+            live.fires("ServerDown")
+            server.variables["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{free_port()}"
+            server.start()
+            live.fires("RegistryUnreachable")
+            live.rests("ServerDown")
+    finally:
+        server.end(signal.SIGKILL)
+
+
+def unanswered(live: Live) -> list[str]:
+    """Return the dashboard's queries that give no series."""
+    return [query for query in queries() if not live.ask("query", query=query)["result"]]

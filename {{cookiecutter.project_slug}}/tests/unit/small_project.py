@@ -46,12 +46,12 @@ SERVE: dict[str, Any] = {
 }
 MONITOR: dict[str, Any] = {
     "window_days": 7,
-    "windows": 4,
+    "windows": 3,
     "alarms": 2,
     "alpha": 0.05,
     "min_rows": 20,
-    "max_age_days": 60,
-    "quality": {"days": 28, "label_days": 1, "min_share": 0.5, "margin": 0.02},
+    "max_age_days": 1000,
+    "quality": {"days": 28, "label_days": 1, "min_share": 0.5, "margin": 0.01},
     "cool_down_days": 3,
     "max_per_week": 1,
     "max_refused": 2,

@@ -26,7 +26,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from loading import Clients, Serving, Slow, known, served
-from running import copy_of, free_port, set_param
+from running import SLUG, command, copy_of, free_port, run, set_param, works
 
 FOLDER = ROOT / PROJECT / "monitoring"
 RULES: list[dict[str, Any]] = [
@@ -41,7 +41,21 @@ UP, TARGET = {"up": set[str]()}, {"job", "instance"}
 COMPARISON = re.compile(r"(?<=\s)(>=|<=|==|!=|>|<)(?=\s)")
 OPPOSITE = {">": "<", "<": ">", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
 LIMIT = re.compile(r"(?<=[<>=] )[\d.]+|[\d.]+(?= \*)")
-#: A report of the monitor that has every figure.
+#: Asks the server at a port for all test rows.
+EVERY = f"""
+import json, sys, urllib.request
+import pandas as pd
+from {SLUG} import schema
+from {SLUG}.serving.version import requested
+contract = schema.load()
+asked = requested(pd.read_parquet("data/test.parquet")[[*contract.key, *contract.inputs]])
+for first in range(0, len(asked), 1000):
+    body = json.dumps(asked[first:first + 1000], default=lambda time: time.isoformat()).encode()
+    request = urllib.request.Request("http://127.0.0.1:" + sys.argv[1] + "/predict", body)
+    request.add_header("content-type", "application/json")
+    urllib.request.urlopen(request).read()
+"""
+#: What the monitor's report says, where all is well.
 REPORT: dict[str, Any] = {
     "decision": "healthy",
     "windows": [{"rows": 1600, "verdict": "quiet", "alarms": [],
@@ -188,7 +202,7 @@ def test_metrics_and_labels_are_read_from_expressions() -> None:
 
 
 def page_of(server: Serving, project: Path) -> str:
-    """Return the metrics of a server that has answered, refused, seen a null and a new category, and a report."""
+    """Return the metrics of a server that has answered, refused, seen a null and a new category."""
     row = known(project)[0]
     connection = server.connection()
     for body in (row, row | {"dest": "XXX", "wind_gust": None, "visib": None}, {}):
@@ -198,15 +212,22 @@ def page_of(server: Serving, project: Path) -> str:
 
 
 def test_every_metric_of_rules_and_panels_is_exported(started: Path, tmp_path: Path) -> None:
-    """By a champion that is served, with a monitor report beside it; promtool finds no fault with the page."""
+    """By a champion that is served and monitored, labels and all; promtool finds no fault with the page."""
     project = copy_of(started, tmp_path)
-    (project / "reports/monitor.json").write_text(json.dumps(REPORT), encoding="utf-8")
     with served(project) as server:
-        page = page_of(server, project)
-        exported = samples(page)
-        assert accepted(promtool(project, "check", "metrics", typed=page)) == ""
-        (project / "reports/monitor.json").unlink()
-        without = samples(server.get("/metrics")[1])
+        works(run(project, "python", "-c", EVERY, str(server.port)))
+        server.until(lambda: server.metric("prediction_log_waiting_rows") == 0, 20)
+        without = samples(page_of(server, project))
+        done = command(project, "monitor")
+        page = server.get("/metrics")[1]
+    assert done.returncode in (0, 3), done.stderr
+    report, exported = json.loads((project / "reports/monitor.json").read_text(encoding="utf-8")), samples(page)
+    assert f'monitor_decision{{decision="{report["decision"]}"}} 1.0' in page
+    assert f"monitor_quality_loss {report['quality']['loss']['value']}" in page
+    aspects = {one["aspect"]: one["distance"] for one in report["windows"][-1]["aspects"]}
+    assert len(aspects) > 10
+    assert all(f'monitor_drift_distance{{aspect="{name}"}} {value}' in page for name, value in aspects.items())
+    assert accepted(promtool(project, "check", "metrics", typed=page)) == ""
     expressions = [*(rule["expr"] for rule in RULES), *queries()]
     assert len(expressions) > 50
     assert {expr: missing(expr, exported) for expr in expressions if missing(expr, exported)} == {}

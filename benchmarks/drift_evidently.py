@@ -20,7 +20,7 @@ warnings.filterwarnings("ignore")  # of what it is built on
 
 
 def drifts(rows: pd.DataFrame, reference: pd.DataFrame, columns: list[str] | None) -> tuple[bool, bool]:
-    """Whether any of these columns drifts (all, unless named), and whether at least half do, its default for a table."""
+    """Whether any of these columns (all, unless named) drifts, and whether half of them do: its default for a table."""
     found = Report([DataDriftPreset(columns=columns)]).run(rows, reference).dict()["metrics"]
     (count,) = (one["value"] for one in found if one["metric_name"].startswith("DriftedColumnsCount"))
     return count["count"] > 0, count["share"] >= 0.5

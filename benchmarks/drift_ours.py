@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 #: Days of a window; ordinary windows drawn of each, and broken ones of each kind and column.
-LENGTHS, ORDINARY, BROKEN = (1, 7, 28), 60, 30
+LENGTHS, ORDINARY, BROKEN = (1, 7, 28), 50, 20
 DAYS, ROWS = 7, 1000
 SHIFTED, MERGED, NULLED = ("distance", "arrives", "plane_year"), ("origin", "carrier"), ("plane_year", "humid", "visib")
 ALPHA = 0.05

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ..errors import InputError
@@ -11,7 +10,7 @@ from ..gates.report import number, table
 from ..registry import card
 from .pictures import plain
 from .reading import Run
-from .sections import interval
+from .sections import interval, sliced, span
 
 CARD = card.CARD
 
@@ -50,11 +49,16 @@ def contents(run: Run) -> dict[str, list[str]]:
     task, split = run.contract.task, run.reports.get("split", {})
     models = ("model", "linear", "dummy")
     judged = [[gate["gate"], stage, gate["verdict"], gate["reason"]] for stage, gate in run.gates()]
-    parts = [[case["case"], number(case["statistic"]), " to ".join(map(number, case["interval"] or [None])),
-              number(case["rows"]), case["verdict"]] for case in run.cases("slices") if case["case"]]  # fmt: skip
+    slices = sliced(run)
+    parts = [[mark.label, number(mark.value), span(mark), number(case["rows"]), mark.state] for mark, case in slices]
     accepted = {name: why for gate in (*params.gates.pretrain.values(), *params.gates.posttrain.values())
                 for name, why in gate.get("accept", {}).items()}  # fmt: skip
-    unsure = [case["reason"] for case in run.cases("slices") if re.search("insufficient", case["reason"])]
+    unsure = [mark.label for mark, _ in slices if mark.state == "insufficient"]
+    cost = params.train.cost
+    binary = {
+        "decision threshold": training["threshold"],
+        "cost of a false positive, of a false negative": f"{cost.false_positive:g}, {cost.false_negative:g}",
+    } if task == "binary" else {}  # fmt: skip
     return {
         "details": facts({
             "task": f"{task}, of `{run.contract.target}`", "estimator": f"`{training['estimator']}`",
@@ -67,11 +71,7 @@ def contents(run: Run) -> dict[str, list[str]]:
         }),
         "metrics": facts({
             "what decides": metrics.PRIMARY[task], "bounds": f"one-sided, {params.gates.confidence:.0%}, over blocks",
-            "decision threshold": training["threshold"],
-            "cost of a false positive, a false negative":
-                f"{number(params.train.cost.false_positive)}, {number(params.train.cost.false_negative)}",
-        } if task == "binary" else {"what decides": metrics.PRIMARY[task],
-                                    "bounds": f"one-sided, {params.gates.confidence:.0%}, over blocks"}),
+        } | binary),
         "evaluation_data": facts({
             "test rows": found["rows"], "blocks": found["units"], "chosen by": split.get("by", "–"),
             "first": split.get("first_test_time", "–"),
@@ -86,7 +86,7 @@ def contents(run: Run) -> dict[str, list[str]]:
             "", *table(["gate", "stage", "verdict", "finding"], judged),
             *(["", *table(["slice", "gain on the dummy", "interval", "rows", "verdict"], parts)] if parts else []),
         ],
-        "caveats": facts({f"too few rows, {number(len(unsure))} slices": "; ".join(unsure)} if unsure else {})
+        "caveats": facts({"slices with too few rows to tell": ", ".join(unsure)} if unsure else {})
         + facts({f"accepted, {name}": str(why) for name, why in accepted.items()})
         or ["Nothing was accepted by exception, and every slice has rows enough."],
     }  # fmt: skip

@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 PARTS = (
     (sections.gates, "posttrain"), (sections.measured, "evaluate"), (sections.rivals, "promotion"),
     (sections.slices, "posttrain"), (sections.quality, "evaluate"), (sections.inputs, "training"),
-    (sections.data, "pretrain"), (operation.drift, "monitor"), (operation.loop, "loop"), (operation.origin, "training"),
+    (sections.data, "training"), (sections.change, "pretrain"), (operation.drift, "monitor"), (operation.loop, "loop"), (operation.origin, "training"),
 )  # fmt: skip
 #: How words of verdicts and decisions look.
 WORDS = {
@@ -38,23 +38,27 @@ def judged(run: Run) -> tuple[str, str]:
     return f"all {len(found)} gates passed", "good"
 
 
+def decided(run: Run, name: str, phrase: str, states: dict[str, str]) -> tuple[str, str, str]:
+    """What a report decides, as a part of the sentence (`phrase`) and in short, and how good that is."""
+    found = run.reports.get(name)
+    if not found:
+        return f"no {name} has run" if name == "promotion" else f"the {name} has not run", "not run", ""
+    said = found["decision"] + (f" ({', '.join(found['gates'])})" if found.get("gates") else "")
+    said = f"would be {said}" if found.get("dry_run") and said == "promoted" else said
+    said += " (another model)" * (name in run.stale)
+    return phrase.format(said), said, "warn" if name in run.stale else states.get(found["decision"], "good")
+
+
 def whole(run: Run) -> tuple[str, str, list[tuple[str, str, str]]]:
-    """The verdict in one sentence, its state, and what gates, promotion, monitor and loop add to it."""
-    parts = [("Gates", *judged(run))]
-    for title, name, states in (("Promotion", "promotion", WORDS), ("Monitor", "monitor", operation.DECISIONS)):
-        found = run.reports.get(name)
-        if not found:
-            parts.append((title, "not run", ""))
-            continue
-        said = found["decision"] + (f" by {', '.join(found['gates'])}" if found.get("gates") else "")
-        said = f"would be {said}" if found.get("dry_run") and said == "promoted" else said
-        state = states.get(found["decision"], "good")
-        parts.append((title, f"{said}, of another model" if name in run.stale else said,
-                      "warn" if name in run.stale else state))  # fmt: skip
-    states = [state for _, _, state in parts]
-    sentence = "; ".join(text if title == "Gates" else f"{title.lower()} {text}" for title, text, _ in parts)
-    state = "bad" if "bad" in states else "warn" if "warn" in states else "good"
-    return sentence[0].upper() + sentence[1:] + ".", state, parts
+    """The verdict in one sentence, its state, and what gates, promotion and monitor add to it."""
+    text, state = judged(run)
+    found = {"Gates": (text, text, state), "Promotion": decided(run, "promotion", "the challenger was {}", WORDS),
+             "Monitor": decided(run, "monitor", "the monitor says {}", operation.DECISIONS)}  # fmt: skip
+    states = [state for _, _, state in found.values()]
+    sentence = "; ".join(phrase for phrase, _, _ in found.values())
+    worst = "bad" if "bad" in states else "warn" if "warn" in states else "good"
+    parts = [(title, said, state) for title, (_, said, state) in found.items()]
+    return sentence[0].upper() + sentence[1:] + ".", worst, parts
 
 
 def coded(text: str) -> Any:

@@ -21,9 +21,9 @@ COLOURS = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", BAD: "bad
 STATES = {"pass": (ACCENT, "o", ACCENT), "fail": (BAD, "X", BAD), "insufficient": (MUTED, "o", "none")}
 LINES = ((ACCENT, "-"), (SECOND, "--"), (MUTED, ":"))
 #: Inches; a page on a phone shows a picture in its own size, a wider one shows it larger.
-WIDTH, ROW, AXIS = 5.0, 0.23, 0.62
+WIDTH, ROW, AXIS = 4.3, 0.23, 0.62
 #: Characters of a label.
-LABEL = 24
+LABEL = 22
 SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "report", "text.parse_math": False, "font.size": 10, "text.color": INK,
     "axes.edgecolor": RULE, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": INK, "axes.spines.top": False,
@@ -84,6 +84,15 @@ def forest(name: str, about: str, panels: dict[str, list[Mark]]) -> str:
         return inline(figure, name, about)
 
 
+def extent(marks: list[Mark]) -> tuple[float, float]:
+    """Where the axis begins and ends: at values and limits, and at intervals unless too few rows made them wide."""
+    shown = [end for mark in marks for end in (mark.value, mark.limit)]
+    shown += [end for mark in marks if mark.state != "insufficient" for end in (mark.low, mark.high)]
+    known = [end for end in shown if end is not None] or [0.0]
+    room = (max(known) - min(known)) * 0.06 or abs(known[0]) * 0.1 or 1.0
+    return min(known) - room, max(known) + room
+
+
 def rows(ax: Axes, marks: list[Mark]) -> None:
     """Draw marks from the top down."""
     for y, mark in enumerate(marks):
@@ -96,6 +105,8 @@ def rows(ax: Axes, marks: list[Mark]) -> None:
             ax.vlines(mark.limit, y - 0.38, y + 0.38, colors=INK, linewidth=1.3)
     ax.set_yticks(range(len(marks)), [short(mark.label) for mark in marks])
     ax.set_ylim(len(marks) - 0.4, -0.6)
+    ax.set_xlim(*extent(marks))
+    ax.locator_params(axis="x", nbins=4)
     ax.tick_params(length=0)
     ax.grid(visible=False, axis="y")
     ax.spines["left"].set_visible(False)
@@ -107,7 +118,7 @@ def curves(name: str, about: str, lines: list[Line], x: str, y: str, diagonal: b
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
         ax = figure.subplots()
         if diagonal:
             ax.axline((0, 0), slope=1, color=MUTED, linewidth=1, linestyle=":")
@@ -122,6 +133,7 @@ def curves(name: str, about: str, lines: list[Line], x: str, y: str, diagonal: b
         ax.set_xlabel(x)
         ax.set_ylabel(y)
         ax.tick_params(axis="y", colors=MUTED)
+        ax.tick_params(axis="x", rotation=35 if lines and lines[0].x and isinstance(lines[0].x[0], str) else 0)
         if len(lines) > 1:
             ax.legend(loc="best")
         return inline(figure, name, about)
@@ -135,11 +147,12 @@ def inline(figure: Figure, name: str, about: str) -> str:
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     ElementTree.register_namespace("", SVG)
     root = ElementTree.fromstring(out.getvalue())
-    for found in root.findall(f"{{{SVG}}}metadata"):
-        root.remove(found)
+    for maker in root.findall(f"{{{SVG}}}metadata"):
+        root.remove(maker)
     for element in root.iter():
-        for key, value in element.attrib.items():
-            element.set(key, attribute(key.rpartition("}")[2], value, name))
+        found = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+        element.attrib.clear()
+        element.attrib.update({key: attribute(key, value, name) for key, value in found.items()})
     for key in ("width", "height"):
         del root.attrib[key]
     root.attrib.update({"role": "img", "aria-label": about})

@@ -45,9 +45,9 @@ def gates(run: Run) -> Section:
     lead = f"{len(closed)} of {len(found)} gates closed" if closed else f"all {len(found)} gates passed"
     table = Table(
         "Each gate's finding that is nearest to its threshold; bounds are one-sided, over blocks",
-        ["gate", "verdict", "statistic", "bound", "threshold", "finding", "stage"],
-        [[gate["gate"], gate["verdict"], gate.get("statistic"), gate.get("bound"), gate.get("threshold"),
-          gate["reason"], stage] for stage, gate in closed + rest],
+        ["gate", "verdict", "finding", "statistic", "bound", "threshold", "stage"],
+        [[gate["gate"], gate["verdict"], gate["reason"], gate.get("statistic"), gate.get("bound"),
+          gate.get("threshold"), stage] for stage, gate in closed + rest],
     )  # fmt: skip
     return Section("Gates", lead, "bad" if closed else "warn" if notes else "good", notes, tables=[table])
 
@@ -104,32 +104,43 @@ def rivals(run: Run) -> Section:
     return Section(title, lead, state, notes, [picture], [table])
 
 
-def slices(run: Run) -> Section:
-    """How much each slice gains on the dummy."""
-    cases = [case for case in run.cases("slices") if case["case"]]
-    if not cases:
-        return Section("Slices", "no gate `slices` has judged any")
+def sliced(run: Run) -> list[tuple[Mark, report.Gate]]:
+    """Each slice's gain on the dummy, worst first; insufficient where the declared harm would seldom be seen."""
     harm = run.params.gates.posttrain.get("slices", {}).get("harm", math.inf)
-    marks = []
-    for case in sorted(cases, key=lambda one: -math.inf if one["statistic"] is None else one["statistic"]):
+    found = []
+    for case in (case for case in run.cases("slices") if case["case"]):
         told = case["detectable"] is not None and case["detectable"] <= harm
         state = "fail" if case["verdict"] != "pass" else "pass" if told else "insufficient"
         low, high = case["interval"] or (None, None)
-        marks.append((Mark(case["case"], case["statistic"], low, high, case["threshold"], state), case))
-    counts = {state: sum(mark.state == state for mark, _ in marks) for state in pictures.STATES}
+        found.append((Mark(case["case"], case["statistic"], low, high, case["threshold"], state), case))
+    return sorted(found, key=lambda one: -math.inf if one[0].value is None else one[0].value)
+
+
+def slices(run: Run) -> Section:
+    """How much each slice gains on the dummy."""
+    found = sliced(run)
+    if not found:
+        return Section("Slices", "no gate `slices` has judged any")
+    marks = [mark for mark, _ in found][:SHOWN]
+    counts = {state: sum(mark.state == state for mark, _ in found) for state in pictures.STATES}
     lead = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     table = Table(
         "Gain of each slice on the dummy, worst first; insufficient: too few rows to see the declared harm",
         ["slice", "verdict", "gain", "interval", "detectable", "rows", "blocks"],
-        [[mark.label, mark.state, mark.value, "–" if mark.low is None else f"{number(mark.low)} to {number(mark.high)}",
-          case["detectable"], case["rows"], case["units"]] for mark, case in marks],
-        folded=True,
+        [[mark.label, mark.state, mark.value, span(mark), case["detectable"], case["rows"], case["units"]]
+         for mark, case in found],
+        folded=len(found) > SHOWN,
     )  # fmt: skip
-    about = "; ".join(f"{mark.label} {number(mark.value)} {mark.state}" for mark, _ in marks[:SHOWN])
-    picture = pictures.forest("slices", f"gain by slice: {about}", {"gain on the dummy, more is better": [
-        mark for mark, _ in marks[:SHOWN]]})  # fmt: skip
-    caption = "Each slice's gain with its interval, against the floor. Hollow marks: too few rows to tell."
+    about = "gain by slice: " + "; ".join(f"{mark.label} {number(mark.value)} {mark.state}" for mark in marks)
+    picture = pictures.forest("slices", about, {"gain on the dummy, more is better": marks})
+    caption = ("Each slice's gain with its interval, against the floor (upright line). Hollow: too few rows to tell;"
+               " such an interval may leave the picture.")  # fmt: skip
     return Section("Slices", lead, "bad" if counts["fail"] else "good", [], [(picture, caption)], [table])
+
+
+def span(mark: Mark) -> str:
+    """An interval in words."""
+    return "–" if mark.low is None else f"{number(mark.low)} to {number(mark.high)}"
 
 
 def columns(path: Path) -> dict[str, list[float]]:
@@ -185,32 +196,33 @@ def inputs(run: Run) -> Section:
 
 
 def data(run: Run) -> Section:
-    """What the training rows hold, and how far the test rows lie from them."""
+    """What the training rows hold."""
     if not verdict.TRAIN.is_file():
-        return missing("Data", "split")
+        return missing("Data", "training")
     train = record.read_parquet(verdict.TRAIN)
-    profile = Table("Columns of the training rows: quantiles are least, 25 %, median, 75 %, largest",
-                    ["column", "role", "type", "null", "distinct", "values"],
-                    rows.profile(train, run.contract), folded=True)  # fmt: skip
-    lead = f"{len(train)} training rows"
-    margin = run.params.gates.pretrain.get("drift", {}).get("margin")
+    profile = Table("Columns of the training rows; of numbers least, 25 %, median, 75 % and largest",
+                    ["column", "role", "type", "null", "distinct", "values"], rows.profile(train, run.contract))  # fmt: skip
+    return Section("Data", f"{len(train)} training rows of {len(profile.rows)} columns", tables=[profile])
+
+
+def change(run: Run) -> Section:
+    """How far the test rows lie from the training rows."""
+    title, margin = "Change of the data", run.params.gates.pretrain.get("drift", {}).get("margin")
     cases = [case for case in run.cases("drift") if case["case"]]
     if margin is None or not cases:
-        return Section("Data", lead + "; no gate `drift` has compared the test rows with them", tables=[profile])
-    usual = {case["case"]: case["threshold"] - margin for case in cases}
-    marks = [Mark(case["case"], case["statistic"], 0.0, usual[case["case"]], case["threshold"], case["verdict"])
+        return Section(title, "no gate `drift` has compared the test rows with the training rows")
+    marks = [Mark(case["case"], case["statistic"], 0.0, case["threshold"] - margin, case["threshold"], case["verdict"])
              for case in sorted(cases, key=lambda one: one["threshold"] - one["statistic"])]  # fmt: skip
-    table = Table("Distance of the test rows from the training rows (0 to 1)",
+    table = Table("Distance of the test rows from the training rows, 0 to 1",
                   ["aspect", "verdict", "distance", "usual", "threshold"],
-                  [[mark.label, mark.state, mark.value, mark.high, mark.limit] for mark in marks], folded=True)  # fmt: skip
+                  [[mark.label, mark.state, mark.value, mark.high, mark.limit] for mark in marks], len(marks) > SHOWN)  # fmt: skip
     about = "; ".join(f"{mark.label} {number(mark.value)}, usual {number(mark.high)}" for mark in marks[:SHOWN])
     picture = pictures.forest("change", about, {"distance from the training rows": marks[:SHOWN]})
     caption = "How far test rows lie from training rows (marks), what is usual (bars), where the gate closes (lines)."
     closed = sum(mark.state != "pass" for mark in marks)
-    lead += f"; the test rows moved too far in {closed} of {len(marks)} aspects" if closed else (
-        f"; no aspect of the test rows moved beyond its limit, {marks[0].label} came nearest")  # fmt: skip
-    return Section("Data and its change", lead, "bad" if closed else "good", [], [(picture, caption)],
-                   [table, profile])  # fmt: skip
+    lead = f"the test rows moved too far in {closed} of {len(marks)} aspects" if closed else (
+        f"no aspect of the test rows moved beyond its limit; {marks[0].label} came nearest")  # fmt: skip
+    return Section(title, lead, "bad" if closed else "good", [], [(picture, caption)], [table])
 
 
 def checked(make: Any, name: str, run: Run) -> Section:

@@ -192,7 +192,10 @@ def inputs(run: Run) -> Section:
             " importance.")  # fmt: skip
     about = "; ".join(f"{mark.label} {number(mark.value)}" for mark in marks)
     picture = pictures.forest("importance", f"rise of {primary}: {about}", {f"rise of {primary}": marks[:SHOWN]})
-    return Section(title, lead, notes=[note], pictures=[(picture, "What shuffling an input costs.")])
+    table = Table(f"Rise of {primary} when an input is shuffled: mean, least and largest of the shuffles",
+                  ["input", "rise", "least", "largest"],
+                  [[mark.label, mark.value, mark.low, mark.high] for mark in marks])  # fmt: skip
+    return Section(title, lead, notes=[note], pictures=[(picture, "What shuffling an input costs.")], tables=[table])
 
 
 def data(run: Run) -> Section:

@@ -63,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("out", metavar="OUT", type=Path, help="a folder for the predictions; goes on where it was left")
     batch.add_argument("--version", default="champion", help=VERSION)
     batch.add_argument("--bundle", type=Path, help="an exported bundle instead of a version of the registry")
+    monitor = commands.add_parser("monitor", help="the prediction log against the champion's reference: retrain is 3")
+    monitor.add_argument(
+        "--until", metavar="TIME", help="look at the rows before it; default: the log's last whole day"
+    )
+    monitor.add_argument("--reset", metavar="REASON", help="retrainings that brought no champion count no more")
     forget = commands.add_parser("forget", help="delete predictions from the log, by their ids")
     forget.add_argument("ids", nargs="+", metavar="ID")
     return top
@@ -207,6 +212,10 @@ def run(arguments: argparse.Namespace) -> int:
         from .registry import promotion
 
         return promotion.main(arguments.dry_run, arguments.reset, arguments.production)
+    if arguments.command == "monitor":
+        from .monitoring import monitor
+
+        return monitor.main(arguments.until, arguments.reset)
     if arguments.command == "lineage":
         return lineage(arguments.version, arguments.json)
     if arguments.command == "export":

@@ -9,6 +9,10 @@ class InputError(Exception):
     """Something the user can mend; the message is one line that says what to do. Exit code 1."""
 
 
+class NoRows(InputError):
+    """The source answers, and has no rows in the window."""
+
+
 class StoreError(InputError):
     """A store or a disk does not do its part, so that nothing is known and nothing was decided."""
 

@@ -67,9 +67,9 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write `data` as indented JSON, floats to six significant digits."""
-    text = json.dumps(rounded(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def write_json(path: Path, data: dict[str, Any], indent: int | None = 2) -> None:
+    """Write `data` as JSON, indented unless it is for no reader, floats to six significant digits."""
+    text = json.dumps(rounded(data), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from .config import read_yaml
+from . import document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,4 +126,4 @@ class Schema(BaseModel):
 
 def load(path: Path = PATH) -> Schema:
     """Read and check `schema.yaml`. Raises InputError."""
-    return read_yaml(path, Schema)
+    return document.read(path, Schema)

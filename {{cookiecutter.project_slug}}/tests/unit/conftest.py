@@ -55,6 +55,7 @@ PARAMS: dict[str, Any] = {
     },
     "promote": {"non_inferiority_margin": 0.01, "guardrails": {}, "min_rows": 10, "min_units": 2},
     "serve": small_project.SERVE,
+    "monitor": small_project.MONITOR,
 }
 
 

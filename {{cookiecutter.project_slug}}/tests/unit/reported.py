@@ -58,8 +58,8 @@ def monitor(decision: str = "retrain") -> dict[str, Any]:
             "miscalibration": interval(0.002, 0.001),
             "slices": [{"slice": f"origin={name}", "value": value, "low": value - 0.02, "high": value + 0.02,
                         "rows": 1990, "verdict": verdict}
-                       for name, value, verdict in (("EWR", 0.16, "pass"), ("JFK", 0.21, "fail"),
-                                                    ("LGA", 0.17, "insufficient"))],
+                       for name, value, verdict in (("EWR", 0.04, "pass"), ("JFK", -0.03, "fail"),
+                                                    ("LGA", 0.01, "insufficient"))],
         },
         "estimate": {"metric": "brier", "value": 0.16}, "age_days": 61, "max_age_days": 92,
         "retrainings": [{"until": "2013-05-01 00:00:00", "version": "3", "reason": "visib drifted"}],

@@ -44,6 +44,18 @@ SERVE: dict[str, Any] = {
     "shadow": False,
     "log": {"folder": "predictions", "seconds": 0.1, "keep_days": 30, "private": {}},
 }
+MONITOR: dict[str, Any] = {
+    "window_days": 7,
+    "windows": 3,
+    "alarms": 2,
+    "alpha": 0.05,
+    "min_rows": 20,
+    "max_age_days": 1000,
+    "quality": {"days": 28, "label_days": 1, "min_share": 0.5, "margin": 0.01},
+    "cool_down_days": 3,
+    "max_per_week": 1,
+    "max_refused": 2,
+}
 PARAMS: dict[str, Any] = {
     "seed": 1,
     "ingest": {"source": "rows.csv", "query": None, "start": None, "end": None},
@@ -62,6 +74,7 @@ PARAMS: dict[str, Any] = {
     "gates": {"resample_by": "day", "confidence": 0.95, "pretrain": {"checked": {}}, "posttrain": {"checked": {}}},
     "promote": {"non_inferiority_margin": 0.02, "guardrails": {"auc": 0.1}, "min_rows": 100, "min_units": 10},
     "serve": SERVE,
+    "monitor": MONITOR,
 }
 SCHEMA: dict[str, Any] = {
     "task": "binary",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from {{ cookiecutter.project_slug }} import config
+from {{ cookiecutter.project_slug }} import config, document
 from {{ cookiecutter.project_slug }}.errors import InputError
 
 ROOT = Path(config.__file__).resolve().parents[1]
@@ -73,6 +73,7 @@ def test_the_shipped_file_is_valid() -> None:
         ({"ingest": {"start": "2024-02-01", "end": "2024-02-01"}}, "start must lie before end"),
         ({"ingest": {"start": "2024-01-01T00:00:00Z", "end": "2024-02-01"}}, "without a time zone"),
         ({"ingest": {"end": 2024}}, "without a time zone"),
+        ({"monitor": {"alarms": 4}}, "monitor: Value error, alarms cannot exceed windows"),
     ],
 )
 def test_a_mistake_is_named_by_its_key(load: Callable[..., config.Params], changes: Any, said: str) -> None:
@@ -130,4 +131,4 @@ def test_dates_may_be_bare(load: Callable[..., config.Params]) -> None:
 
 def test_numbers_are_read_as_dvc_reads_them() -> None:
     """Also without a point, which YAML 1.1 takes for text; a country's code stays text."""
-    assert config.parse("{a: 1e-9, b: [no, 010]}") == {"a": 1e-9, "b": ["no", 10]}
+    assert document.parse("{a: 1e-9, b: [no, 010]}") == {"a": 1e-9, "b": ["no", 10]}

@@ -60,12 +60,20 @@ def run_length(old: int, new: int, rows: tuple[int, int], by: str) -> int:
 
 
 def aspects(frame: pd.DataFrame, contract: Schema) -> dict[str, pd.Series]:
-    """What is compared, by name: each input, whether it is null, and the target; each of length n.
+    """What is compared, by name: what `of_inputs` gives of each input, and the target; each of length n."""
+    found = of_inputs(frame, contract, contract.inputs)
+    target = frame[contract.target]
+    found[contract.target] = target.astype("float64" if contract.task == "regression" else "object")
+    return found
+
+
+def of_inputs(frame: pd.DataFrame, contract: Schema, names: list[str]) -> dict[str, pd.Series]:
+    """Each of these inputs and whether it is null, by name; each of length n.
 
     Of a time, minute of the day and day of the week: the date itself is always new. Categories are text.
     """
     found = {}
-    for name in contract.inputs:
+    for name in names:
         values, column = frame[name], contract.columns[name]
         if column.type == "datetime":
             found[f"{name} minute"] = values.dt.hour * 60.0 + values.dt.minute
@@ -74,8 +82,6 @@ def aspects(frame: pd.DataFrame, contract: Schema) -> dict[str, pd.Series]:
             found[name] = values.astype("float64" if column.type in ("int", "float") else "object")
         if column.nullable:
             found[f"{name} null"] = values.isna().astype("object")
-    target = frame[contract.target]
-    found[contract.target] = target.astype("float64" if contract.task == "regression" else "object")
     return found
 
 

@@ -20,10 +20,11 @@ PREDICTIONS = Path("data/predictions.parquet")
 MODEL = Path("model/model.skops")
 TRAINING = Path("model/training.json")
 GOLDEN = Path("model/golden.parquet")
+REFERENCE = Path("model/reference.json")
 #: The data and model files that each stage's gates judge.
 JUDGED: dict[str, tuple[Path, ...]] = {
     "pretrain": (TRAIN, TEST),
-    "posttrain": (TRAIN, TEST, PREDICTIONS, MODEL, TRAINING, GOLDEN),
+    "posttrain": (TRAIN, TEST, PREDICTIONS, MODEL, TRAINING, GOLDEN, REFERENCE),
 }
 REPORTS = {stage: Path(f"reports/{stage}.json") for stage in JUDGED}
 #: Keys of `params.yaml` that each stage reads itself, as `dvc.yaml` lists them: a verdict's `params` hash covers
@@ -34,7 +35,7 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "split": ("seed", "split"),
     "pretrain": ("seed", "split", "pretrain", "train", "gates.resample_by", "gates.pretrain"),
     "train": ("seed", "split", "train", "gates.resample_by", "gates.confidence"),
-    "evaluate": ("seed", "train", "evaluate", "gates.resample_by", "gates.confidence"),
+    "evaluate": ("seed", "train", "evaluate", "gates.resample_by", "gates.confidence", "serve.log.private"),
     "posttrain": (
         "seed", "train", "evaluate", "posttrain", "gates.resample_by", "gates.confidence", "gates.posttrain",
     ),

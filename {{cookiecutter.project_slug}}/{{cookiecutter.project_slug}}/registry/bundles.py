@@ -13,7 +13,7 @@ from . import artefact, lineage
 
 KEYS = "train_keys.parquet"
 #: Reports that are not about the model alone.
-NOT_OF_THE_MODEL = ("faults.json", "promotion.json", "report.html", "reproduce.json")
+NOT_OF_THE_MODEL = ("faults.json", "monitor*", "promotion.json", "report.html", "reproduce.json")
 #: Files of a bundle that MLflow writes, or adds to later.
 NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
 
@@ -36,7 +36,7 @@ def write(folder: Path, facts: dict[str, Any], train_keys: Any) -> None:
     from mlflow.models import Model
 
     serving(folder, facts)
-    for name in ("params.yaml", "dvc.lock"):
+    for name in ("params.yaml", "dvc.lock", verdict.REFERENCE):
         shutil.copy(name, folder)
     shutil.copy("requirements-serve.lock", folder / "requirements.txt")
     shutil.copytree("reports", folder / "reports", ignore=shutil.ignore_patterns(*NOT_OF_THE_MODEL))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from .. import config, record, schema
+from .. import config, document, record, schema
 from ..errors import GateClosed, InputError
 from ..gates import verdict
 from ..git import git, repository
@@ -84,7 +84,7 @@ def require_lock() -> None:
     Folders are left to the verdicts, whose own hashes cover the gates.
     """
     try:
-        stages = config.parse(LOCK.read_text(encoding="utf-8"))["stages"].values()
+        stages = document.parse(LOCK.read_text(encoding="utf-8"))["stages"].values()
         outs = {Path(out["path"]): out["md5"] for stage in stages for out in stage.get("outs", [])}
         code = {Path(dep["path"]): dep["md5"] for stage in stages for dep in stage["deps"] if is_code(dep["path"])}
         params = [block for stage in stages for block in stage.get("params", {}).get(str(config.PATH), {}).items()]
@@ -95,7 +95,7 @@ def require_lock() -> None:
     for path in sorted(expected):
         if not path.is_file() or md5(path) != expected[path]:
             raise GateClosed(["lock"], f"{path} is not the one in {LOCK}: run `dvc repro`")
-    tree = config.parse(config.PATH.read_text(encoding="utf-8"))
+    tree = document.parse(config.PATH.read_text(encoding="utf-8"))
     for key, value in params:
         if at(tree, key) != value:
             raise GateClosed(["lock"], f"{key} in {config.PATH} is not the one in {LOCK}: run `dvc repro`")

@@ -43,11 +43,14 @@ def drift(run: Run) -> Section:
     if quality["loss"]:
         measured = Mark("labelled rows", *(quality["loss"][key] for key in ("value", "low", "high")),
                         quality["reference"], "fail" if quality["verdict"] == "bad" else "pass")  # fmt: skip
-        parts = [Mark(one["slice"], one["value"], one["low"], one["high"], quality["reference"], one["verdict"])
-                 for one in quality["slices"]]  # fmt: skip
-        about = f"{quality['metric']} on late labels: {interval(quality['loss'])}, reference {number(quality['reference'])}"
-        picture = pictures.forest("quality", about, {quality["metric"]: [measured, *parts[:SHOWN]]})
-        drawn.append((picture, "Loss on late labels, against that of the champion's test rows (upright line)."))
+        parts = [Mark(one["slice"], one["value"], one["low"], one["high"], 0.0, one["verdict"])
+                 for one in quality["slices"]][:SHOWN]  # fmt: skip
+        told, metric = f"{interval(quality['loss'])}, reference {number(quality['reference'])}", quality["metric"]
+        about = f"{metric} on late labels: {told}; " + "; ".join(f"{m.label} gains {number(m.value)}" for m in parts)
+        panels = {metric: [measured]} | ({f"gain in {metric} on knowing nothing": parts} if parts else {})
+        drawn.append((pictures.forest("quality", about, panels),
+                      "Loss on late labels against that of the test rows when it was trained, and the gain of each"
+                      " slice (upright lines: that loss, and no gain)."))  # fmt: skip
     lead = f"{found['decision']}: {found['reason']}"
     return Section("Drift in use", lead, DECISIONS[found["decision"]], notes, drawn, tables)
 

@@ -98,22 +98,25 @@ def opened(path: Path) -> Iterator[parquet.ParquetFile]:
         raise InputError(f"{path} is no readable part (after a power cut?): restore or delete it") from error
 
 
-def read(folder: Path, start: dt.datetime, end: dt.datetime, columns: Collection[str] | None = None
+def read(folder: Path, start: dt.datetime, end: dt.datetime, columns: Collection[str] | None = None, by: str = TIME
          ) -> Iterator[pd.DataFrame]:  # fmt: skip
-    """The predictions with start <= `prediction.time` < end (UTC where no zone is given), hour by hour, in pieces.
+    """The predictions with start <= time < end, hour by hour, in pieces; `by` says which column is the time.
 
-    Of the columns all, or the time and those of `columns`, that a file has: files of older schemas have others. Raises
-    InputError when a file is damaged, or was deleted after a merge because reading its hour took longer than GRACE.
+    For `prediction.time` bounds are UTC where no zone is given; of another column, which has no zone, every hour is
+    looked at. Of the columns all, or the time and those of `columns`, that a file has: files of older schemas have
+    others, and those without the time are passed over. Raises InputError when a file is damaged, or was deleted after a
+    merge because reading its hour took longer than GRACE.
     """
     import pyarrow.compute as pc
 
-    start, end = (bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC) for bound in (start, end))
+    if by == TIME:
+        start, end = (bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC) for bound in (start, end))
     for moment, hour in hours(folder):
-        for path in listed(hour)[0] if start - HOUR < moment < end else []:
+        for path in listed(hour)[0] if by != TIME or start - HOUR < moment < end else []:
             with opened(path) as file:
-                names = [name for name in file.schema_arrow.names if columns is None or name in {*columns, TIME}]
-                for batch in file.iter_batches(batch_size=record.CHUNK, columns=names):
-                    times = batch.column(TIME)
+                names = [name for name in file.schema_arrow.names if columns is None or name in {*columns, by}]
+                for batch in file.iter_batches(batch_size=record.CHUNK, columns=names) if by in names else ():
+                    times = batch.column(by)
                     kept = batch.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
                     if kept.num_rows:
                         yield kept.to_pandas()

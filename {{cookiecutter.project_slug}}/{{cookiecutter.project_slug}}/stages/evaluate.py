@@ -1,4 +1,4 @@
-"""Predict the test rows with the model and both baselines; write predictions, metrics with bounds, and plots."""
+"""Predict the test rows with the model and both baselines; write predictions, metrics, plots and the reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import config, model, record, schema
 from ..errors import InputError
-from ..gates import intervals, metrics, verdict
+from ..gates import intervals, metrics, reference, verdict
 from ..registry import artefact
 from . import split
 
@@ -86,7 +86,7 @@ def plots(predictions: pd.DataFrame, blocks: np.ndarray, contract: schema.Schema
 
 
 def main() -> None:
-    """Write `data/predictions.parquet`, `reports/evaluate.json` and `reports/plots`. Raises InputError."""
+    """Write the predictions, the reference, `reports/evaluate.json` and `reports/plots`. Raises InputError."""
     params, contract = config.load(), schema.load()
     train, test = record.read_parquet(split.TRAIN), record.read_parquet(split.TEST)
     training = record.read_json(verdict.TRAINING)
@@ -103,6 +103,8 @@ def main() -> None:
         report[label] = metrics.summary(found, blocks, params.gates.confidence, params.evaluate.replicates)
     record.write_parquet(predictions, verdict.PREDICTIONS)
     record.write_json(REPORT, report)
+    kept = reference.build(train, test, predictions, contract, params.serve.log.private)
+    record.write_json(verdict.REFERENCE, kept, indent=None)
     # A plot that is drawn no more would stay in the folder, which is an output.
     shutil.rmtree(PLOTS, ignore_errors=True)
     for name, table in plots(predictions, blocks, contract, threshold).items():

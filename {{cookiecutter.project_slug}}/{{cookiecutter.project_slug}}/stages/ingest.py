@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import config, record, schema
-from ..errors import InputError, StoreError
+from ..errors import InputError, NoRows, StoreError
 from .database import is_database
 from .source import engine, one_line, quoted, table
 
@@ -64,7 +64,7 @@ def snapshot(params: config.Ingest, contract: schema.Schema, out: Path) -> int:
             rows = copy(connection, query, partial)
         if rows == 0:
             between = f" between {params.start} and {params.end}" if params.start or params.end else ""
-            raise InputError(f"{params.source} holds no rows{between}: move ingest.start/end or give rows")
+            raise NoRows(f"{params.source} holds no rows{between}: move ingest.start/end or give rows")
     return rows
 
 

@@ -1,0 +1,159 @@
+"""A version's reference: how its rows, answers and losses were spread, day by day, and no row itself.
+
+The histograms of whole days are what the monitor draws its thresholds from. Cuts of numbers are rounded quantiles, and
+columns that the prediction log keeps private are left out, so that nobody's value can be read from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import record
+from ..errors import InputError
+from . import drift, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ..schema import Schema
+
+#: Bins of a number, and categories kept apart.
+BINS = 50
+#: Without a time column, equal parts of the table stand in for days.
+PARTS = 200
+PREDICTION = "prediction"
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One thing that is compared, in bins: below, between and above `cuts` (numbers), or `values` and all others.
+
+    `rows` (G, bins): rows of each day.
+    """
+
+    name: str
+    cuts: np.ndarray | None
+    values: list[str]
+    rows: np.ndarray
+
+    @property
+    def bins(self) -> int:
+        """How many bins there are."""
+        return len(self.values if self.cuts is None else self.cuts) + 1
+
+    def codes(self, found: pd.Series) -> np.ndarray:
+        """The bin of each value (n,), -1 for null."""
+        if self.cuts is not None:
+            number = found.astype("float64")
+            return np.where(number.isna(), -1, np.searchsorted(self.cuts, number, side="left"))
+        place = {value: i for i, value in enumerate(self.values)}
+        code = found.astype("str").map(place).fillna(len(place)).astype(int)
+        return code.mask(found.isna(), -1).to_numpy()
+
+    def count(self, found: pd.Series) -> np.ndarray:
+        """Rows in each bin, (bins,)."""
+        code = self.codes(found)
+        return np.bincount(code[code >= 0], minlength=self.bins).astype(float)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`inputs` (and the target) over the days of train and test, `answers` over those of test alone.
+
+    `days`: their names, of inputs; None without a time column. `dummy`: what knowing nothing says of every row.
+    """
+
+    days: list[str] | None
+    inputs: dict[str, Aspect]
+    answers: dict[str, Aspect]
+    dummy: np.ndarray
+    loss: float
+    rows: int
+
+
+def aspect(name: str, found: pd.Series, day: np.ndarray, days: int) -> Aspect:
+    """The aspect of values (n,) whose days are numbers `day` (n,), below `days`."""
+    if found.dtype.kind == "f":
+        known = found.dropna().to_numpy()
+        edges = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf") if len(known) else known
+        cuts: np.ndarray | None = np.unique([float(f"{edge:.3g}") for edge in edges])
+        empty = Aspect(name, cuts, [], np.empty(0))
+    else:
+        empty = Aspect(name, None, found.dropna().astype("str").value_counts().index[:BINS].to_list(), np.empty(0))
+    code = empty.codes(found)
+    there = code >= 0
+    flat = np.bincount(day[there] * empty.bins + code[there], minlength=days * empty.bins)
+    return Aspect(name, empty.cuts, empty.values, flat.reshape(days, empty.bins).astype(float))
+
+
+def spoken(predicted: np.ndarray, contract: Schema) -> pd.Series:
+    """What is compared of predictions (n,) or (n, K): the score, or the class that is most probable."""
+    import pandas as pd
+
+    if predicted.ndim == 2:
+        return pd.Series(np.array(contract.classes, dtype=object)[predicted.argmax(axis=1)]).astype("object")
+    return pd.Series(predicted, dtype="float64")
+
+
+def days_of(frame: pd.DataFrame, contract: Schema) -> tuple[np.ndarray, list[str] | None]:
+    """The day of each row as a number (n,), and the days' names; equal parts of the table where there is no time."""
+    import pandas as pd
+
+    if contract.time is None:
+        return np.arange(len(frame)) * min(PARTS, len(frame)) // len(frame), None
+    code, days = pd.factorize(frame[contract.time].dt.strftime("%Y-%m-%d"), sort=True)
+    return code, list(days)
+
+
+def build(train: pd.DataFrame, test: pd.DataFrame, predictions: pd.DataFrame, contract: Schema,
+          private: Mapping[str, str]) -> dict[str, Any]:  # fmt: skip
+    """The reference as JSON holds it. `private`: inputs of which nothing may be kept."""
+    import pandas as pd
+
+    both = pd.concat([train, test], ignore_index=True)
+    if contract.time:
+        both = both.sort_values(contract.time, kind="stable", ignore_index=True)
+    day, days = days_of(both, contract)
+    hidden = [f"{name}{suffix}" for name in private for suffix in ("", " null", " minute", " weekday")]
+    found = {name: values for name, values in drift.aspects(both, contract).items() if name not in hidden}
+    tested = days_of(test, contract)[0]
+    said = metrics.scores(predictions, "predicted", contract)
+    loss = metrics.primary(contract.task, predictions["actual"].to_numpy(), said)
+    answers = aspect(PREDICTION, spoken(said, contract), tested, int(tested.max()) + 1)
+    inputs = [aspect(name, values, day, int(day.max()) + 1) for name, values in found.items()]
+    return {
+        "days": days,
+        "inputs": {one.name: as_json(one) for one in inputs},
+        "answers": {PREDICTION: as_json(answers)},
+        "dummy": np.atleast_1d(metrics.scores(predictions, "dummy", contract)[0]).tolist(),
+        "loss": float(loss.mean()),
+        "rows": len(both),
+    }
+
+
+def as_json(one: Aspect) -> dict[str, Any]:
+    """An aspect as JSON holds it."""
+    cuts = None if one.cuts is None else one.cuts.tolist()
+    return {"cuts": cuts, "values": one.values, "rows": one.rows.astype(int).tolist()}
+
+
+def read(path: Path) -> Reference:
+    """The reference that a version carries. Raises InputError when it has none, or a damaged one."""
+    if not path.is_file():
+        raise InputError("the champion carries no reference (it is from before monitoring): train and promote anew")
+    kept = record.read_json(path)
+    try:
+        inputs, answers = (
+            {name: Aspect(name, None if one["cuts"] is None else np.array(one["cuts"]), one["values"],
+                          np.array(one["rows"], dtype=float)) for name, one in kept[family].items()}
+            for family in ("inputs", "answers")
+        )  # fmt: skip
+        return Reference(kept["days"], inputs, answers, np.array(kept["dummy"]), kept["loss"], kept["rows"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path.name} is no reference ({error!r}): train and promote anew") from error

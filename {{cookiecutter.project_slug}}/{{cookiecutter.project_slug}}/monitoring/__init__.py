@@ -1,0 +1,1 @@
+"""Whether the champion still fits the world: drift, predictions, late labels, and what to do about it."""

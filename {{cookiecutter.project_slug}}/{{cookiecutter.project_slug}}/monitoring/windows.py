@@ -1,0 +1,114 @@
+"""The prediction log in windows of days: rows in each bin of the reference, nulls, unseen categories, scores."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..gates import drift, reference
+from ..serving import parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..gates.reference import Aspect, Reference
+    from ..schema import Schema
+
+DAY = dt.timedelta(days=1)
+
+
+@dataclass
+class Window:
+    """What the log holds of start <= time < end. `inputs`, `answers`: rows by aspect and bin. `days`: those with rows.
+
+    `score`, `expected`: sums over the rows of the score, and of the loss that it would have if it were calibrated.
+    """
+
+    start: dt.datetime
+    end: dt.datetime
+    rows: int = 0
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)
+    answers: dict[str, np.ndarray] = field(default_factory=dict)
+    days: set[dt.date] = field(default_factory=set)
+    score: float = 0.0
+    expected: float = 0.0
+
+    def add(self, frame: pd.DataFrame, time: str, kept: Reference, contract: Schema) -> None:
+        """Count further rows."""
+        names = [name for name in contract.inputs if name in frame]
+        found = drift.of_inputs(frame, contract, names)
+        for name, values in found.items():
+            if name in kept.inputs:
+                note(self.inputs, kept.inputs[name], values)
+        said = frame[contract.scores(parts.PREDICTED)].to_numpy()
+        said = said if contract.task == "multiclass" else said[:, 0]
+        note(self.answers, kept.answers[reference.PREDICTION], reference.spoken(said, contract))
+        self.rows += len(frame)
+        self.days |= set(frame[time].dt.date)
+        self.score += float(said.sum()) if said.ndim == 1 else 0.0
+        self.expected += float(expected_loss(said, contract.task).sum())
+
+
+def note(counts: dict[str, np.ndarray], aspect: Aspect, values: pd.Series) -> None:
+    """Add the values' rows by bin."""
+    counts[aspect.name] = counts.get(aspect.name, 0) + aspect.count(values)
+
+
+def expected_loss(said: np.ndarray, task: str) -> np.ndarray:
+    """The Brier score that each row would have if its probabilities were true, (n,); NaN for regression."""
+    if task == "regression":
+        return np.full(len(said), np.nan)
+    found: np.ndarray = 1 - (said**2).sum(axis=1) if said.ndim == 2 else said * (1 - said)
+    return found
+
+
+def clock(folder: Path, contract: Schema) -> str:
+    """The log's column that says when a row is from: the table's own time, or when it was predicted.
+
+    Raises InputError when there is no log.
+    """
+    found = parts.hours(folder)
+    if not found:
+        raise InputError(f"{folder} holds no predictions: `serve` writes them there, or mend serve.log.folder")
+    names: set[str] = set()
+    for path in parts.listed(found[-1][1])[0][-1:]:
+        with parts.opened(path) as file:
+            names = set(file.schema_arrow.names)
+    return contract.time if contract.time in names else parts.TIME
+
+
+def newest(folder: Path, time: str) -> dt.datetime:
+    """The start of the log's last day, which is not over yet; of its only day the end. Raises InputError."""
+    first, last = dt.datetime.max, dt.datetime.min
+    for frame in parts.read(folder, dt.datetime.min, dt.datetime.max, [time], time):
+        times = frame[time].dt.tz_localize(None)
+        first, last = min(first, times.min().to_pydatetime()), max(last, times.max().to_pydatetime())
+    if last == dt.datetime.min:
+        raise InputError(f"{folder} holds no predictions: `serve` writes them there, or mend serve.log.folder")
+    midnight = dt.datetime.combine(last.date(), dt.time())
+    return midnight if first < midnight else midnight + DAY
+
+
+def between(folder: Path, start: dt.datetime, end: dt.datetime, time: str) -> Iterator[pd.DataFrame]:
+    """The log's rows with start <= time < end, in pieces, their time without a zone."""
+    for frame in parts.read(folder, start, end, None, time):
+        yield frame.assign(**{time: frame[time].dt.tz_localize(None)})
+
+
+def read(folder: Path, until: dt.datetime, days: int, count: int, time: str, kept: Reference, contract: Schema
+         ) -> list[Window]:  # fmt: skip
+    """The last `count` windows of `days` days before `until`, oldest first."""
+    step = dt.timedelta(days=days)
+    made = [Window(until - step * (k + 1), until - step * k) for k in reversed(range(count))]
+    for frame in between(folder, made[0].start, until, time):
+        for window in made:
+            here = frame[(frame[time] >= window.start) & (frame[time] < window.end)]
+            if len(here):
+                window.add(here.reset_index(drop=True), time, kept, contract)
+    return made

@@ -146,7 +146,8 @@ def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: s
             ) -> dict[str, Any]:  # fmt: skip
     """Judge and, unless `dry_run`, move the alias; the content of `reports/promotion.json`.
 
-    `production` asks for a written model card as well. Whatever keeps the models from being compared is a refusal; only a store that does not answer decides nothing.
+    `production` asks for a written model card as well. Whatever keeps the models from being compared is a refusal; only
+    a store that does not answer decides nothing.
     """
     report: dict[str, Any] = {"dry_run": dry_run, "challenger": None, "champion": None, "gates": []}
     try:

@@ -77,8 +77,8 @@ def contents(run: Run) -> dict[str, list[str]]:
             "first": split.get("first_test_time", "–"),
         }),
         "training_data": facts({
-            "source": params.ingest.source, "window": f"{params.ingest.start or 'open'} to {params.ingest.end or 'open'}",
-            "training rows": training["rows"],
+            "source": params.ingest.source, "training rows": training["rows"],
+            "window": f"{params.ingest.start or 'open'} to {params.ingest.end or 'open'}",
         }),
         "results": [
             *table(["metric", *models], [[name, *(interval(found[one][name]) for one in models)]

@@ -22,37 +22,43 @@ def drift(run: Run) -> Section:
     found = run.reports.get("monitor")
     if not found:
         return missing("Drift in use", "monitor")
-    notes = [f"The monitor watched version {found['champion']['version']} until {found['until']}."]
-    labels, quality = found["labels"], found["quality"]
-    notes.append(f"Labels: {labels['arrived']} of {labels['due']} due ({labels['verdict']}). Quality:"
-                 f" {quality['verdict']}, {quality['reason']}.")  # fmt: skip
-    if found["estimate"]:
-        estimate = f"{found['estimate']['metric']} of the latest window is {number(found['estimate']['value'])}"
-        notes.append(f"Without labels, an estimate and no measurement: {estimate}.")
+    labels, quality, estimate = found["labels"], found["quality"], found["estimate"]
+    notes = [
+        f"The monitor watched version {found['champion']['version']} until {found['until']}.",
+        f"Labels: {labels['arrived']} of {labels['due']} due ({labels['verdict']}). Quality: {quality['verdict']},"
+        f" {quality['reason']}.",
+    ]
+    if estimate:
+        notes.append(f"An estimate without labels, no measurement: {estimate['metric']} of the latest window is"
+                     f" {number(estimate['value'])}.")  # fmt: skip
     windows = Table("Windows of the prediction log, oldest first", ["from", "until", "rows", "verdict", "alarms"],
                     [[one["from"], one["until"], one["rows"], one["verdict"], ", ".join(one["alarms"]) or "–"]
                      for one in found["windows"]])  # fmt: skip
-    tables, drawn = [windows], []
-    latest = found["windows"][-1]["aspects"] if found["windows"] else []
+    drawn = []
     marks = [Mark(one["aspect"], one["distance"], limit=one["threshold"], state="fail" if one["alarm"] else "pass")
-             for one in latest]  # fmt: skip
+             for one in found["windows"][-1]["aspects"]][:SHOWN]  # fmt: skip
     if marks:
         about = "; ".join(f"{mark.label} {number(mark.value)}, threshold {number(mark.limit)}" for mark in marks)
-        picture = pictures.forest("drift", about, {"distance from the champion's reference": marks[:SHOWN]})
+        picture = pictures.forest("drift", about, {"distance from the champion's reference": marks})
         drawn.append((picture, "The latest window against its thresholds (upright lines)."))
-    if quality["loss"]:
-        measured = Mark("labelled rows", *(quality["loss"][key] for key in ("value", "low", "high")),
-                        quality["reference"], "fail" if quality["verdict"] == "bad" else "pass")  # fmt: skip
-        parts = [Mark(one["slice"], one["value"], one["low"], one["high"], 0.0, one["verdict"])
-                 for one in quality["slices"]][:SHOWN]  # fmt: skip
-        told, metric = f"{interval(quality['loss'])}, reference {number(quality['reference'])}", quality["metric"]
-        about = f"{metric} on late labels: {told}; " + "; ".join(f"{m.label} gains {number(m.value)}" for m in parts)
-        panels = {metric: [measured]} | ({f"gain in {metric} on knowing nothing": parts} if parts else {})
-        drawn.append((pictures.forest("quality", about, panels),
-                      "Loss on late labels against that of the test rows when it was trained, and the gain of each"
-                      " slice (upright lines: that loss, and no gain)."))  # fmt: skip
+    drawn += labelled(quality) if quality["loss"] else []
     lead = f"{found['decision']}: {found['reason']}"
-    return Section("Drift in use", lead, DECISIONS[found["decision"]], notes, drawn, tables)
+    return Section("Drift in use", lead, DECISIONS[found["decision"]], notes, drawn, [windows])
+
+
+def labelled(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Quality on late labels: the loss, and the gain of each slice on knowing nothing."""
+    metric, loss, limit = found["metric"], found["loss"], found["reference"]
+    whole = Mark("labelled rows", loss["value"], loss["low"], loss["high"], limit,
+                 "fail" if found["verdict"] == "bad" else "pass")  # fmt: skip
+    parts = [Mark(one["slice"], one["value"], one["low"], one["high"], 0.0, one["verdict"])
+             for one in found["slices"]][:SHOWN]  # fmt: skip
+    about = f"{metric} on late labels: {interval(loss)}, reference {number(limit)}; "
+    about += "; ".join(f"{mark.label} gains {number(mark.value)}" for mark in parts)
+    panels = {metric: [whole]} | ({f"gain in {metric} on knowing nothing": parts} if parts else {})
+    caption = ("Loss on late labels against that of the test rows when it was trained, and the gain of each slice"
+               " (upright lines: that loss, and no gain).")  # fmt: skip
+    return [(pictures.forest("quality", about, panels), caption)]
 
 
 def loop(run: Run) -> Section:
@@ -75,16 +81,14 @@ def loop(run: Run) -> Section:
     lines[0] = Line("gated", names, lines[0].y, points=marked)
     drawn = [(pictures.curves("loop", lead, lines, "month", metric),
               "Loss by month and policy; diamonds: a challenger was promoted, crosses: one was refused.")]  # fmt: skip
-    tables = [table]
-    if found["comparisons"]:
-        tables.append(Table("The gated loop against the others, as a share of their loss",
-                            ["against", "difference", "interval", "margin", "verdict"],
-                            [[one["gated_against"], one["relative"], f"{number(one['low'])} to {number(one['high'])}",
-                              one["margin"], "pass" if one["holds"] else "fail"] for one in found["comparisons"]]))  # fmt: skip
+    rivals = Table("The gated loop against the others, as a share of their loss",
+                   ["against", "difference", "interval", "margin", "verdict"],
+                   [[one["gated_against"], one["relative"], f"{number(one['low'])} to {number(one['high'])}",
+                     one["margin"], "pass" if one["holds"] else "fail"] for one in found["comparisons"]])  # fmt: skip
     drawn += decay(found.get("staleness"), metric)
     good = all(one["holds"] for one in found["comparisons"])
     notes = [f"{one['month']}: {one['outcome']}, {one['reason']}" for one in months if one["outcome"] != "none"]
-    return Section("The loop", lead, "good" if good else "warn", notes, drawn, tables)
+    return Section("The loop", lead, "good" if good else "warn", notes, drawn, [table, rivals])
 
 
 def decay(found: dict[str, Any] | None, metric: str) -> list[tuple[str, str]]:
@@ -92,7 +96,9 @@ def decay(found: dict[str, Any] | None, metric: str) -> list[tuple[str, str]]:
     if not found or not found["curve"]:
         return []
     ages, excess, low, high = ([one[key] for one in found["curve"]] for key in ("age_days", "excess", "low", "high"))
-    told = f"{metric} exceeds a fresh model's by more than {number(found['margin'])} after {found['interval_days']} days"
+    told = (
+        f"{metric} exceeds a fresh model's by more than {number(found['margin'])} after {found['interval_days']} days"
+    )
     lines = [Line("excess", ages, excess, (low, high))]
     return [(pictures.curves("staleness", told, lines, "age of the model in days", f"excess {metric}"),
              f"What age costs: {told}.")]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from .. import record
 from ..gates import report
 from . import card, operation, sections
-from .reading import FILES, NAME, Run, Section, read
+from .reading import NAME, Run, Section, read
 
 OUT = Path("reports/report.html")
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -16,7 +16,8 @@ TEMPLATE = Path(__file__).with_name("page.html")
 PARTS = (
     (sections.gates, "posttrain"), (sections.measured, "evaluate"), (sections.rivals, "promotion"),
     (sections.slices, "posttrain"), (sections.quality, "evaluate"), (sections.inputs, "training"),
-    (sections.data, "training"), (sections.change, "pretrain"), (operation.drift, "monitor"), (operation.loop, "loop"), (operation.origin, "training"),
+    (sections.data, "training"), (sections.change, "pretrain"), (operation.drift, "monitor"), (operation.loop, "loop"),
+    (operation.origin, "training"),
 )  # fmt: skip
 #: How words of verdicts and decisions look.
 WORDS = {

@@ -24,11 +24,11 @@ LINES = ((ACCENT, "-"), (SECOND, "--"), (MUTED, ":"))
 WIDTH, ROW, AXIS = 4.3, 0.23, 0.62
 #: Characters of a label.
 LABEL = 22
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "report", "text.parse_math": False, "font.size": 10, "text.color": INK,
-    "axes.edgecolor": RULE, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": INK, "axes.spines.top": False,
-    "axes.spines.right": False, "legend.frameon": False, "axes.grid": True, "grid.color": RULE, "grid.linewidth": 0.5,
-    "axes.formatter.use_mathtext": False, "axes.unicode_minus": True,
+    "axes.edgecolor": RULE, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+    "axes.grid": True, "grid.color": RULE, "grid.linewidth": 0.5,
 }  # fmt: skip
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import record
 from ..errors import GateClosed, InputError
@@ -16,6 +17,7 @@ from . import pictures, rows
 from .pictures import Line, Mark
 from .reading import Run, Section, Table, command, damaged
 
+Made = TypeVar("Made")
 PLOTS = Path("reports/plots")
 #: Rows of a forest plot; the table below it has all.
 SHOWN = 40
@@ -167,8 +169,8 @@ def quality(run: Run) -> Section:
             about = f"{caption} " + ", ".join(f"{number(a)}: {number(b)}" for a, b in list(zip(
                 table[x], table[y], strict=True))[:: max(len(table[x]) // 10, 1)])  # fmt: skip
             line = Line(name, table[x], table[y])
-            words = [axis.replace("_", " ") for axis in (x, y)]
-            found.append((pictures.curves(name, about, [line], *words, diagonal=diagonal), caption))
+            across, up = (axis.replace("_", " ") for axis in (x, y))
+            found.append((pictures.curves(name, about, [line], across, up, diagonal), caption))
     judged = next((gate["reason"] for _, gate in run.gates() if gate["gate"] == "calibration"), "no gate judged it")
     return Section("Calibration and ranking", judged, pictures=found) if found else missing(
         "Calibration and ranking", "evaluate")  # fmt: skip
@@ -204,7 +206,8 @@ def data(run: Run) -> Section:
         return missing("Data", "training")
     train = record.read_parquet(verdict.TRAIN)
     profile = Table("Columns of the training rows; of numbers least, 25 %, median, 75 % and largest",
-                    ["column", "role", "type", "null", "distinct", "values"], rows.profile(train, run.contract))  # fmt: skip
+                    ["column", "role", "type", "null", "distinct", "values"],
+                    rows.profile(train, run.contract))  # fmt: skip
     return Section("Data", f"{len(train)} training rows of {len(profile.rows)} columns", tables=[profile])
 
 
@@ -218,7 +221,8 @@ def change(run: Run) -> Section:
              for case in sorted(cases, key=lambda one: one["threshold"] - one["statistic"])]  # fmt: skip
     table = Table("Distance of the test rows from the training rows, 0 to 1",
                   ["aspect", "verdict", "distance", "usual", "threshold"],
-                  [[mark.label, mark.state, mark.value, mark.high, mark.limit] for mark in marks], len(marks) > SHOWN)  # fmt: skip
+                  [[mark.label, mark.state, mark.value, mark.high, mark.limit] for mark in marks],
+                  folded=len(marks) > SHOWN)  # fmt: skip
     about = "; ".join(f"{mark.label} {number(mark.value)}, usual {number(mark.high)}" for mark in marks[:SHOWN])
     picture = pictures.forest("change", about, {"distance from the training rows": marks[:SHOWN]})
     caption = "How far test rows lie from training rows (marks), what is usual (bars), where the gate closes (lines)."
@@ -228,10 +232,9 @@ def change(run: Run) -> Section:
     return Section(title, lead, "bad" if closed else "good", [], [(picture, caption)], [table])
 
 
-def checked(make: Any, name: str, run: Run) -> Section:
-    """The part that `make` draws from a report. Raises InputError when the report does not hold what it should."""
+def checked(make: Callable[[Run], Made], name: str, run: Run) -> Made:
+    """What `make` makes of a report. Raises InputError when the report does not hold what it should."""
     try:
-        section: Section = make(run)
+        return make(run)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise damaged(name, error) from error
-    return section

@@ -7,25 +7,30 @@ from typing import Any
 
 from .. import record
 from ..gates import report
-from . import card, operation, sections
-from .reading import NAME, Run, Section, read
+from . import card, views
+from .reading import NAME, Run, command, read, sound
 
 OUT = Path("reports/report.html")
-TEMPLATE = Path(__file__).with_name("page.html")
-#: The parts in their order, and the report that each reads.
+#: The parts in their order: name, title, the report that it reads, and what it shows.
 PARTS = (
-    (sections.gates, "posttrain"), (sections.measured, "evaluate"), (sections.rivals, "promotion"),
-    (sections.slices, "posttrain"), (sections.quality, "evaluate"), (sections.inputs, "training"),
-    (sections.data, "training"), (sections.change, "pretrain"), (operation.drift, "monitor"), (operation.loop, "loop"),
-    (operation.origin, "training"),
-)  # fmt: skip
+    ("gates", "Gates", "posttrain", views.gates),
+    ("metrics", "Metrics", "evaluate", views.measured),
+    ("rivals", "Champion against challenger", "promotion", views.rivals),
+    ("slices", "Slices", "posttrain", views.slices),
+    ("quality", "Calibration and ranking", "evaluate", views.quality),
+    ("importance", "Importance of inputs", "training", views.importance),
+    ("data", "Data", "training", views.data),
+    ("change", "Change of the data", "pretrain", views.change),
+    ("drift", "Drift in use", "monitor", views.drift),
+    ("loop", "The loop", "loop", views.loop),
+    ("origin", "Lineage", "training", views.origin),
+)
 #: How words of verdicts and decisions look.
 WORDS = {
-    **dict.fromkeys(("pass", "quiet", "promoted", "healthy", "good"), "good"),
-    **dict.fromkeys(("fail", "alarm", "halted", "missing", "skipped", "xfailed", "undeclared", "bad"), "bad"),
+    **dict.fromkeys(("pass", "quiet", "promoted", "unchanged", "healthy"), "good"),
+    **dict.fromkeys(("fail", "alarm", "halted", "missing", "skipped", "xfailed", "undeclared"), "bad"),
     **dict.fromkeys(("insufficient", "refused", "retrain", "watch"), "warn"),
 }
-BADGED = ("verdict", "decision", "outcome")
 
 
 def judged(run: Run) -> tuple[str, str]:
@@ -39,7 +44,7 @@ def judged(run: Run) -> tuple[str, str]:
     return f"all {len(found)} gates passed", "good"
 
 
-def decided(run: Run, name: str, phrase: str, states: dict[str, str]) -> tuple[str, str, str]:
+def decided(run: Run, name: str, phrase: str) -> tuple[str, str, str]:
     """What a report decides, as a part of the sentence (`phrase`) and in short, and how good that is."""
     found = run.reports.get(name)
     if not found:
@@ -47,54 +52,58 @@ def decided(run: Run, name: str, phrase: str, states: dict[str, str]) -> tuple[s
     said = found["decision"] + (f" ({', '.join(found['gates'])})" if found.get("gates") else "")
     said = f"would be {said}" if found.get("dry_run") and said == "promoted" else said
     said += " (another model)" * (name in run.stale)
-    return phrase.format(said), said, "warn" if name in run.stale else states.get(found["decision"], "good")
+    return phrase.format(said), said, "warn" if name in run.stale else WORDS[found["decision"]]
 
 
 def whole(run: Run) -> tuple[str, str, list[tuple[str, str, str]]]:
     """The verdict in one sentence, its state, and what gates, promotion and monitor add to it."""
     text, state = judged(run)
-    found = {"Gates": (text, text, state), "Promotion": decided(run, "promotion", "the challenger was {}", WORDS),
-             "Monitor": decided(run, "monitor", "the monitor says {}", operation.DECISIONS)}  # fmt: skip
-    states = [state for _, _, state in found.values()]
-    sentence = "; ".join(phrase for phrase, _, _ in found.values())
+    found = [("Gates", text, text, state)]
+    for title, phrase in (("Promotion", "the challenger was {}"), ("Monitor", "the monitor says {}")):
+        name = title.lower()
+        found.append((title, *sound(name, lambda name=name, phrase=phrase: decided(run, name, phrase))))
+    states = [state for *_, state in found]
+    sentence = "; ".join(phrase for _, phrase, _, _ in found)
     worst = "bad" if "bad" in states else "warn" if "warn" in states else "good"
-    parts = [(title, said, state) for title, (_, said, state) in found.items()]
-    return sentence[0].upper() + sentence[1:] + ".", worst, parts
+    return sentence[0].upper() + sentence[1:] + ".", worst, [(title, said, state) for title, _, said, state in found]
 
 
 def coded(text: str) -> Any:
     """Text whose parts between backquotes are code; all of it is escaped."""
     from markupsafe import Markup, escape
 
-    parts = [escape(part) for part in text.split("`")]
-    return Markup("").join(Markup("<code>") + part + Markup("</code>") if i % 2 and i < len(parts) - 1 else
-                           ("`" * (i % 2)) + part for i, part in enumerate(parts))  # fmt: skip
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if odd % 2 else escape(part)
+                           for odd, part in enumerate(parts))  # fmt: skip
 
 
-def render(run: Run, made: list[Section]) -> str:
-    """The page's HTML; every text is escaped but the pictures, which escape their own."""
-    from jinja2 import Environment, StrictUndefined
+def render(run: Run) -> str:
+    """The page's HTML; every text is escaped but the pictures, which escape their own. Raises InputError."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": report.number, "coded": coded}
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+                              loader=FileSystemLoader(Path(__file__).parent))  # fmt: skip
+    environment.filters |= {"number": report.number, "coded": coded, "drawn": Markup}
+    environment.globals |= {"words": WORDS, "command": command, "span": views.span}
+    template, made = environment.get_template("parts.html"), []
+    for name, title, source, view in PARTS:
+        given = {"run": run, "reports": run.reports, "name": name, "title": title, "source": source}
+        module = sound(source, lambda given=given, view=view: template.make_module(given | view(run)))
+        made.append((name, title, sound(source, getattr(module, f"show_{name}"))))
     sentence, state, parts = whole(run)
-    facts = [("Task", run.contract.task), ("Target", run.contract.target)]
-    if "training" in run.reports:
-        trained: dict[str, Any] = run.reports["training"]
-        facts += [("Estimator", trained["estimator"].rpartition(".")[2]), ("Model", trained["digest"][:12])]
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        name=NAME, sentence=sentence, state=state, parts=parts, sections=made, words=WORDS, badged=BADGED,
-        facts=facts, drawn=Markup,
+    return environment.get_template("page.html").render(
+        project=NAME, run=run, sentence=sentence, state=state, parts=parts, made=made
     ) + "\n"  # fmt: skip
 
 
 def main() -> None:
     """Write `reports/report.html`, and the generated parts of `docs/model_card.md`. Raises InputError."""
     run = read()
-    made = [sections.checked(make, name, run) for make, name in PARTS]
-    text = sections.checked(lambda one: render(one, made), "posttrain", run)
-    filled = sections.checked(card.filled, "evaluate", run)
+    text = render(run)
+    filled = sound("evaluate", lambda: card.filled(run))
     write(OUT, text)
     if filled:
         write(card.CARD, filled)

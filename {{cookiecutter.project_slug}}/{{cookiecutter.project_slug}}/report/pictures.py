@@ -112,8 +112,8 @@ def rows(ax: Axes, marks: list[Mark]) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def curves(name: str, about: str, lines: list[Line], x: str, y: str, diagonal: bool = False) -> str:
-    """Curves in one panel, with a legend where there are several; SVG."""
+def curves(name: str, about: str, lines: list[Line], axes: Sequence[str], diagonal: bool = False) -> str:
+    """Curves in one panel, with a legend where there are several; `axes` are the labels of x and y; SVG."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -130,8 +130,8 @@ def curves(name: str, about: str, lines: list[Line], x: str, y: str, diagonal: b
                 ax.fill_between(line.x, *line.band, color=colour, alpha=0.18, linewidth=0)
             for px, py, marker in line.points:
                 ax.plot(px, py, marker, color=BAD if marker == "X" else colour, markersize=8)
-        ax.set_xlabel(x)
-        ax.set_ylabel(y)
+        ax.set_xlabel(axes[0])
+        ax.set_ylabel(axes[1])
         ax.tick_params(axis="y", colors=MUTED)
         ax.tick_params(axis="x", rotation=35 if lines and lines[0].x and isinstance(lines[0].x[0], str) else 0)
         if len(lines) > 1:

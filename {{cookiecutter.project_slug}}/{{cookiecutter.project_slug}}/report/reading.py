@@ -1,16 +1,18 @@
-"""What lies in `reports/` and `model/`, which of it is about something else by now, and the parts of a page."""
+"""What lies in `reports/` and `model/`, and which of it is about something else by now."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import config, record, schema
 from ..errors import InputError
 from ..gates import report, verdict
 
 Report = dict[str, Any]
+Made = TypeVar("Made")
 NAME = verdict.PACKAGE.name
 #: Every report that the page shows, and the command that writes it where `dvc repro` does not.
 FILES = {"training": verdict.TRAINING} | {
@@ -18,28 +20,6 @@ FILES = {"training": verdict.TRAINING} | {
     for name in ("validate", "split", "pretrain", "evaluate", "posttrain", "promotion", "monitor", "loop")
 }
 COMMANDS = {"promotion": "promote", "monitor": "monitor", "loop": "loop"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; numbers stand to the right, and verdicts as badges. `folded` ones open on a click."""
-
-    caption: str
-    head: list[str]
-    rows: list[list[Any]]
-    folded: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: what it says in a line, its state (`good`, `warn`, `bad` or none), pictures and tables."""
-
-    title: str
-    lead: str
-    state: str = ""
-    notes: list[str] = field(default_factory=list)
-    pictures: list[tuple[str, str]] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -66,14 +46,20 @@ def command(name: str) -> str:
     return f"python -m {NAME} {COMMANDS[name]}" if name in COMMANDS else "dvc repro"
 
 
-def damaged(name: str, why: object) -> InputError:
+def damaged(name: str, error: BaseException | None) -> InputError:
     """The line for a report that cannot be shown."""
-    return InputError(f"{FILES[name]} is damaged ({plain_error(why)}): run `{command(name)}`")
+    why = f"no {error}" if isinstance(error, KeyError) else type(error).__name__
+    return InputError(f"{FILES[name]} is damaged ({why}): run `{command(name)}`")
 
 
-def plain_error(why: object) -> str:
-    """An error in a few words."""
-    return f"no {why}" if isinstance(why, KeyError) else type(why).__name__
+def sound(name: str, make: Callable[[], Made]) -> Made:
+    """What `make` makes of a report. Raises InputError when the report does not hold what it should."""
+    from jinja2 import TemplateError
+
+    try:
+        return make()
+    except (LookupError, TypeError, ValueError, AttributeError, TemplateError) as error:
+        raise damaged(name, error) from error
 
 
 def read() -> Run:
@@ -84,7 +70,7 @@ def read() -> Run:
             try:
                 reports[name] = record.read_json(path)
             except InputError as error:
-                raise damaged(name, error.__cause__ or error) from error
+                raise damaged(name, error.__cause__) from error
     params = config.load()
     stale = {name: why for name, found in reports.items() if (why := about_something_else(name, reports, params))}
     return Run(params, schema.load(), reports, stale)

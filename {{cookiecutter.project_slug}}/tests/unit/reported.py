@@ -95,3 +95,31 @@ def loop() -> dict[str, Any]:
             "interval_days": 92, "margin": 0.003,
         },
     }  # fmt: skip
+
+
+def finding(name: str, verdict: str = "pass", **figures: Any) -> dict[str, Any]:
+    """A finding of a gate, or a gate's own line."""
+    empty = dict.fromkeys(("statistic", "bound", "threshold", "rows", "units", "detectable", "interval"))
+    return {"case": name, "verdict": verdict, "reason": f"{name}: {verdict}", **empty, **figures}
+
+
+def gate(name: str, cases: list[dict[str, Any]], verdict: str = "pass") -> dict[str, Any]:
+    """A gate with its findings."""
+    return {**finding("", verdict, reason=f"{name} says {verdict}"), "gate": name, "cases": cases}
+
+
+def gates(hostile: str = "HA") -> dict[str, list[dict[str, Any]]]:
+    """The gates of each stage: two of their own kind in front of what every project has."""
+    slices = [
+        finding("carrier=UA", statistic=0.02, bound=0.03, threshold=0.0, rows=900, units=16, detectable=0.01,
+                interval=[0.01, 0.03]),
+        finding(f"carrier={hostile}", statistic=-0.01, bound=0.05, threshold=0.0, rows=9, units=8, detectable=0.2,
+                interval=[-0.5, 0.05]),
+        finding("carrier=one block", statistic=None, threshold=0.0, rows=1, units=1),
+    ]  # fmt: skip
+    drift = [finding("x", statistic=0.1, threshold=0.25), finding("z", statistic=0.05, threshold=0.3)]
+    return {
+        "validate": [gate("schema", [])],
+        "pretrain": [gate("checked", []), gate("drift", drift)],
+        "posttrain": [gate("checked", []), gate("slices", slices), gate("calibration", [])],
+    }

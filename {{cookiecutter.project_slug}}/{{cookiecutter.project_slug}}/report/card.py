@@ -47,7 +47,7 @@ def render(run: Run) -> str:
     """All generated parts as the template has them."""
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=inert)  # noqa: S701
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=inert)
     template = environment.from_string(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
     accepted = [(name, why) for gate in (*run.params.gates.pretrain.values(), *run.params.gates.posttrain.values())
                 for name, why in gate.get("accept", {}).items()]  # fmt: skip

@@ -60,8 +60,8 @@ def whole(run: Run) -> tuple[str, str, list[tuple[str, str, str]]]:
     text, state = judged(run)
     found = [("Gates", text, text, state)]
     for title, phrase in (("Promotion", "the challenger was {}"), ("Monitor", "the monitor says {}")):
-        name = title.lower()
-        found.append((title, *sound(name, lambda name=name, phrase=phrase: decided(run, name, phrase))))
+        with sound(title.lower()):
+            found.append((title, *decided(run, title.lower(), phrase)))
     states = [state for *_, state in found]
     sentence = "; ".join(phrase for _, phrase, _, _ in found)
     worst = "bad" if "bad" in states else "warn" if "warn" in states else "good"
@@ -91,8 +91,8 @@ def render(run: Run) -> str:
     template, made = environment.get_template("parts.html"), []
     for name, title, source, view in PARTS:
         given = {"run": run, "reports": run.reports, "name": name, "title": title, "source": source}
-        module = sound(source, lambda given=given, view=view: template.make_module(given | view(run)))
-        made.append((name, title, sound(source, getattr(module, f"show_{name}"))))
+        with sound(source):
+            made.append((name, title, getattr(template.make_module(given | view(run)), f"show_{name}")()))
     sentence, state, parts = whole(run)
     return environment.get_template("page.html").render(
         project=NAME, run=run, sentence=sentence, state=state, parts=parts, made=made
@@ -103,7 +103,8 @@ def main() -> None:
     """Write `reports/report.html`, and the generated parts of `docs/model_card.md`. Raises InputError."""
     run = read()
     text = render(run)
-    filled = sound("evaluate", lambda: card.filled(run))
+    with sound("evaluate"):
+        filled = card.filled(run)
     write(OUT, text)
     if filled:
         write(card.CARD, filled)

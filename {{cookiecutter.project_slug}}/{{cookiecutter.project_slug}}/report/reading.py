@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .. import config, record, schema
 from ..errors import InputError
 from ..gates import report, verdict
 
 Report = dict[str, Any]
-Made = TypeVar("Made")
 NAME = verdict.PACKAGE.name
 #: Every report that the page shows, and the command that writes it where `dvc repro` does not.
 FILES = {"training": verdict.TRAINING} | {
@@ -52,12 +52,13 @@ def damaged(name: str, error: BaseException | None) -> InputError:
     return InputError(f"{FILES[name]} is damaged ({why}): run `{command(name)}`")
 
 
-def sound(name: str, make: Callable[[], Made]) -> Made:
-    """What `make` makes of a report. Raises InputError when the report does not hold what it should."""
+@contextmanager
+def sound(name: str) -> Iterator[None]:
+    """Raise InputError where a report does not hold what it should."""
     from jinja2 import TemplateError
 
     try:
-        return make()
+        yield
     except (LookupError, TypeError, ValueError, AttributeError, TemplateError) as error:
         raise damaged(name, error) from error
 

@@ -149,7 +149,8 @@ def drift(run: Run) -> View:
     drawn = {"drift": forest("drift", "distance from the champion's reference", marks)["svg"]}
     if seen["loss"]:
         bad = "fail" if seen["verdict"] == "bad" else "pass"
-        whole = [Mark("labelled rows", *(seen["loss"][end] for end in ("value", "low", "high")), seen["reference"], bad)]
+        loss = seen["loss"]
+        whole = [Mark("labelled rows", loss["value"], loss["low"], loss["high"], seen["reference"], bad)]
         parts = [Mark(one["slice"], one["value"], one["low"], one["high"], 0.0, one["verdict"])
                  for one in seen["slices"]][:SHOWN]  # fmt: skip
         panels = {seen["metric"]: whole} | ({f"gain in {seen['metric']} on knowing nothing": parts} if parts else {})

@@ -47,7 +47,7 @@ def judged(run: Run) -> tuple[str, str]:
 def decided(run: Run, name: str, phrase: str) -> tuple[str, str, str]:
     """What a report decides, as a part of the sentence (`phrase`) and in short, and how good that is."""
     found = run.reports.get(name)
-    if not found:
+    if found is None:
         return f"no {name} has run" if name == "promotion" else f"the {name} has not run", "not run", ""
     said = found["decision"] + (f" ({', '.join(found['gates'])})" if found.get("gates") else "")
     said = f"would be {said}" if found.get("dry_run") and said == "promoted" else said

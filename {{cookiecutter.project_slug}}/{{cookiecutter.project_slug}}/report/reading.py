@@ -11,6 +11,7 @@ from typing import Any
 from .. import config, record, schema
 from ..errors import InputError
 from ..gates import report, verdict
+from .pictures import plain
 
 Report = dict[str, Any]
 NAME = verdict.PACKAGE.name
@@ -48,7 +49,7 @@ def command(name: str) -> str:
 
 def damaged(name: str, error: BaseException | None) -> InputError:
     """The line for a report that cannot be shown."""
-    why = f"no {error}" if isinstance(error, KeyError) else type(error).__name__
+    why = plain(f"{type(error).__name__}: {error}") if error else "no JSON object"
     return InputError(f"{FILES[name]} is damaged ({why}): run `{command(name)}`")
 
 

@@ -52,7 +52,7 @@ def measured(run: Run) -> View:
     """The primary metric of the model and of both baselines."""
     found, primary = run.reports.get("evaluate"), metrics.PRIMARY[run.contract.task]
     ends = ("value", "low", "high")
-    marks = [Mark(name, *(found[name][primary][end] for end in ends)) for name in MODELS] if found else []
+    marks = [Mark(name, *(found[name][primary][end] for end in ends)) for name in MODELS] if found is not None else []
     return {"primary": primary, **forest("metrics", f"{primary}, lower is better", marks)}
 
 
@@ -141,7 +141,7 @@ def change(run: Run) -> View:
 def drift(run: Run) -> View:
     """The latest window of the prediction log, and the quality by late labels."""
     found = run.reports.get("monitor")
-    if not found:
+    if found is None:
         return {"drawn": {}}
     aspects, seen = found["windows"][-1]["aspects"], found["quality"]
     marks = [Mark(one["aspect"], one["distance"], None, None, one["threshold"], "fail" if one["alarm"] else "pass")
@@ -161,7 +161,7 @@ def drift(run: Run) -> View:
 def loop(run: Run) -> View:
     """Loss by month and policy, with what became of challengers; and what age costs."""
     found = run.reports.get("loop")
-    if not found:
+    if found is None:
         return {"drawn": {}}
     names = [one["month"] for one in found["months"]]
     lines = []

@@ -46,14 +46,18 @@ def test_ids_of_two_pictures_differ_and_every_reference_is_there():
     roots = [pictures.forest(name, "", {"gain": MARKS}) for name in ("one", "two")]
     ids = [element.get("id") for root in roots for element in ElementTree.fromstring(root).iter() if element.get("id")]
     assert len(ids) == len(set(ids)) > 10
-    used = [element.get("href") for root in roots for element in ElementTree.fromstring(root).iter() if element.get("href")]
+    used = [
+        element.get("href") for root in roots for element in ElementTree.fromstring(root).iter() if element.get("href")
+    ]
     assert used
     assert {name.removeprefix("#") for name in used} <= set(ids)
     assert "url(#one-" in svg
 
 
 def test_text_of_the_data_stays_text():
-    svg = pictures.forest("one", HOSTILE, {"$x^2$": [Mark(HOSTILE[:20], 1.0), Mark("$\\frac$", 2.0), Mark("航空\n便", 3.0)]})
+    svg = pictures.forest(
+        "one", HOSTILE, {"$x^2$": [Mark(HOSTILE[:20], 1.0), Mark("$\\frac$", 2.0), Mark("航空\n便", 3.0)]}
+    )
     assert "<script" not in svg
     assert {HOSTILE[:20], "$\\frac$", "航空 便", "$x^2$"} <= set(texts(svg))
     assert ElementTree.fromstring(svg).get("aria-label") == HOSTILE
@@ -73,8 +77,13 @@ def test_the_same_figures_give_the_same_bytes(draw):
 
 def test_curves_name_their_axes_and_their_lines():
     band = ([0.0, 0.1], [0.3, 0.4])
-    lines = [Line("gated", ["a", "b"], [0.1, 0.2], band, [("b", 0.2, "X"), ("a", 0.1, "D")]), Line("frozen", ["a", "b"], [1, 2])]
-    assert {"month", "loss", "gated", "frozen", "a", "b"} <= set(texts(pictures.curves("c", "", lines, ["month", "loss"])))
+    lines = [
+        Line("gated", ["a", "b"], [0.1, 0.2], band, [("b", 0.2, "X"), ("a", 0.1, "D")]),
+        Line("frozen", ["a", "b"], [1, 2]),
+    ]
+    assert {"month", "loss", "gated", "frozen", "a", "b"} <= set(
+        texts(pictures.curves("c", "", lines, ["month", "loss"]))
+    )
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def test_the_profile_says_what_each_column_holds(contract_of, rows_of):
     assert found["late"][-1].startswith("0 ")
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("float", "1 · 1.25 · 1.5 · 1.75 · 2"), ("int", "1.0 50.0%, 2.0 50.0%")])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("float", "1 · 1.25 · 1.5 · 1.75 · 2"), ("int", "1.0 50.0%, 2.0 50.0%")]
+)
 def test_a_target_is_counted_unless_it_is_a_number(kind, expected):
     assert rows.values(pd.Series([1.0, 2.0, None]), kind, "target") == expected
     assert rows.values(pd.Series([None, None], dtype="float64"), kind, "target") == "–"

@@ -15,4 +15,4 @@ import recipes
 FAULTS = (*leaks.FAULTS, *feeds.FAULTS, *recipes.FAULTS, *process.FAULTS, *comparison.FAULTS)
 #: What may refuse a promotion besides the gates: evidence, and the comparison with the champion.
 GUARDS = ("verdict", "lock", "committed", "digest", "rows", "superior", "non_inferior", "guardrail", "anchor",
-          "rolled_back")  # fmt: skip
+          "rolled_back", "card")  # fmt: skip

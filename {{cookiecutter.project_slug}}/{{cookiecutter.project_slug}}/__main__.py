@@ -105,15 +105,6 @@ def register() -> int:
     return 0
 
 
-def report() -> int:
-    """Write the report page and fill the model card, while no stage is at work here."""
-    from .report import page
-
-    with workspace.exclusive("report"):
-        page.main()
-    return 0
-
-
 def rollback() -> int:
     """Swap champion and previous."""
     from .registry import tracking, versions
@@ -216,13 +207,17 @@ def run(arguments: argparse.Namespace) -> int:
         from .monitoring import monitor
 
         return monitor.main(arguments.until, arguments.reset)
+    if arguments.command == "report":
+        from .report import page
+
+        return page.main()
     if arguments.command == "lineage":
         return lineage(arguments.version, arguments.json)
     if arguments.command == "export":
         return export(arguments.version, arguments.folder)
     if arguments.command == "reproduce":
         return reproduce(arguments.version)
-    return {"register": register, "report": report, "rollback": rollback}[arguments.command]()
+    return {"register": register, "rollback": rollback}[arguments.command]()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .. import record
+from .. import record, workspace
 from ..gates import report
 from . import card, views
 from .reading import NAME, Run, command, read, sound
@@ -99,17 +99,22 @@ def render(run: Run) -> str:
     ) + "\n"  # fmt: skip
 
 
-def main() -> None:
-    """Write `reports/report.html`, and the generated parts of `docs/model_card.md`. Raises InputError."""
-    run = read()
-    text = render(run)
-    with sound("evaluate"):
-        filled = card.filled(run)
-    write(OUT, text)
-    if filled:
-        write(card.CARD, filled)
+def main() -> int:
+    """Write `reports/report.html`, and the generated parts of `docs/model_card.md`. Raises InputError.
+
+    No stage is at work here meanwhile.
+    """
+    with workspace.exclusive("report"):
+        run = read()
+        text = render(run)
+        with sound("evaluate"):
+            filled = card.filled(run)
+        write(OUT, text)
+        if filled:
+            write(card.CARD, filled)
     print(f"{OUT}: {whole(run)[0]}")
     print(f"{card.CARD}: {'filled from the run' if filled else 'left as it is: run `dvc repro` first'}")
+    return 0
 
 
 def write(path: Path, text: str) -> None:

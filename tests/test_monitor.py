@@ -29,7 +29,7 @@ def window(length):
 
 def alarms(rows, ordinary):
     found = history.of_inputs(rows, contract, contract.inputs)
-    counts = {{name: inputs[name].count(values) for name, values in found.items()}}
+    counts = {{name: inputs[name].bins.rows(values) for name, values in found.items()}}
     return [one.aspect for one in drift.judge(inputs, counts, ordinary) if one.alarm]
 
 def seen(change, *names):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
 
 from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.monitoring import decision
 from {{ cookiecutter.project_slug }}.monitoring.decision import Retraining, decide, needs
+from {{ cookiecutter.project_slug }}.registry import tracking
 
 from . import small_project
 
@@ -77,10 +79,12 @@ class Registry:
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
 
-    def get_registered_model(self, _: str) -> Registry:
+    def get_registered_model(self, name: str) -> Registry:
+        assert name == tracking.NAME
         return self
 
-    def set_registered_model_tag(self, _: str, key: str, value: str) -> None:
+    def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
+        assert name == tracking.NAME
         self.tags[key] = value
 
 
@@ -88,13 +92,14 @@ def test_what_was_asked_is_remembered_in_order() -> None:
     registry = Registry()
     for one in (ago(1), ago(9, "0")):
         decision.ask(registry, one)
-    registry.set_registered_model_tag("", "look.abc", "{}")
+    registry.set_registered_model_tag(tracking.NAME, "look.abc", "{}")
     assert decision.history(registry) == ([ago(9, "0"), ago(1)], NEVER)
     decision.reset(registry, NOW, "looked into it")
     assert decision.history(registry)[1] == NOW
+    assert json.loads(registry.tags["retrain_reset"])["reason"] == "looked into it"
 
 
 def test_a_long_reason_fits_a_tag() -> None:
     registry = Registry()
     decision.ask(registry, Retraining(NOW, "1", "x" * 9000))
-    assert all(len(value) < 5000 for value in registry.tags.values())
+    assert [len(one.reason) for one in decision.history(registry)[0]] == [2000]

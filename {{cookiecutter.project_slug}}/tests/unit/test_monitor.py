@@ -312,7 +312,7 @@ def test_windows_begin_and_end_where_they_say(project: Project) -> None:
     assert (first.rows, last.rows) == (20, 20)
     assert (first.start, first.end, last.end) == (END - 2 * DAY, END - DAY, END)
     rows = small_project.rows(117, 118)
-    assert last.inputs["x"].tolist() == kept.inputs["x"].count(rows["x"]).tolist()
+    assert last.inputs["x"].tolist() == kept.inputs["x"].bins.rows(rows["x"]).tolist()
 
 
 @pytest.mark.parametrize(

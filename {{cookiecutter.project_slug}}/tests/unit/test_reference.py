@@ -40,6 +40,7 @@ def predictions(test: pd.DataFrame, contract: schema.Schema) -> pd.DataFrame:
         columns = contract.scores(name)
         values = [1.0, 0.0, 0.0] if len(columns) == 3 else [said]
         found[columns] = np.tile(values, (len(test), 1))
+    found.loc[1:, contract.scores("dummy")] = 0.4  # the first row speaks for all
     return found
 
 
@@ -58,7 +59,7 @@ def test_each_day_has_its_rows_in_bins(contract_of: Contracts, tmp_path: Path) -
     assert found.rows == 50
     place = found.inputs["place"]
     for day, part in rows.groupby(rows["when"].dt.day):
-        expected = part["place"].value_counts().reindex(place.values, fill_value=0)
+        expected = part["place"].value_counts().reindex(place.bins.values, fill_value=0)
         assert place.rows[int(day) - 1].tolist() == [*expected, 0]
     assert found.inputs["size"].rows.sum() == rows["size"].notna().sum()
     assert found.inputs["size null"].rows.sum(axis=1).tolist() == [5] * 10
@@ -76,11 +77,11 @@ def test_counting_new_values_uses_the_same_bins(contract_of: Contracts, tmp_path
     """Below and above what was seen, never seen, and null."""
     found, rows = made(contract_of(who=...), tmp_path)
     size, place = found.inputs["size"], found.inputs["place"]
-    assert size.count(rows["size"]).tolist() == size.rows.sum(axis=0).tolist()
-    outside = size.count(pd.Series([-1.0, 1e9, np.nan]))
+    assert size.bins.rows(rows["size"]).tolist() == size.rows.sum(axis=0).tolist()
+    outside = size.bins.rows(pd.Series([-1.0, 1e9, np.nan]))
     assert (outside[0], outside[-1], outside.sum()) == (1, 1, 2)
-    assert place.count(pd.Series(["elsewhere", None, "a"], dtype="object")).tolist() == [
-        float(value == "a") for value in place.values
+    assert place.bins.rows(pd.Series(["elsewhere", None, "a"], dtype="object")).tolist() == [
+        float(value == "a") for value in place.bins.values
     ] + [1.0]
 
 
@@ -89,14 +90,14 @@ def test_no_value_of_a_row_is_kept(contract_of: Contracts, tmp_path: Path) -> No
     found, rows = made(contract_of(who=...), tmp_path, {"size": "hash", "when": "drop"})
     assert set(found.inputs) == {"place", "open", "late"}
     found, rows = made(contract_of(who=...), tmp_path)
-    assert not set(found.inputs["size"].cuts) & set(rows["size"])
-    assert all(float(f"{cut:.3g}") == cut for cut in found.inputs["size"].cuts)
+    assert not set(found.inputs["size"].bins.cuts) & set(rows["size"])
+    assert all(float(f"{cut:.3g}") == cut for cut in found.inputs["size"].bins.cuts)
 
 
 def test_rare_categories_share_a_bin(contract_of: Contracts) -> None:
     many = pd.Series([f"c{i:03d}" for i in range(reference.BINS + 7) for _ in range(2)], dtype="object")
-    found = reference.aspect("many", many, np.zeros(len(many), dtype=int), 1)
-    assert len(found.values) == reference.BINS
+    found = reference.aspect(many, np.zeros(len(many), dtype=int))
+    assert len(found.bins.values) == reference.BINS
     assert found.rows[0, -1] == 14
 
 
@@ -116,14 +117,14 @@ def test_other_tasks(contract_of: Contracts, tmp_path: Path, task: str) -> None:
     contract = contract_of(task, who=...)
     found, _ = made(contract, tmp_path, task=task)
     answers = found.answers["prediction"]
-    assert (answers.values == ["short"]) if task == "multiclass" else (answers.cuts.tolist() == [0.25])
+    assert (answers.bins.values == ["short"]) if task == "multiclass" else (answers.bins.cuts.tolist() == [0.25])
     assert len(found.dummy) == (3 if task == "multiclass" else 1)
     assert answers.rows.sum() == 10
 
 
 def test_a_column_of_nulls_has_no_bins_to_fill(contract_of: Contracts) -> None:
-    found = reference.aspect("empty", pd.Series([np.nan] * 4), np.array([0, 0, 1, 1]), 2)
-    assert found.rows.sum() == 0
+    found = reference.aspect(pd.Series([np.nan] * 4), np.array([0, 0, 1, 1]))
+    assert found.rows.tolist() == [[0], [0]]
 
 
 def test_a_version_from_before_monitoring_is_named(tmp_path: Path) -> None:
@@ -135,3 +136,31 @@ def test_a_damaged_reference_is_named(tmp_path: Path) -> None:
     record.write_json(tmp_path / "reference.json", {"days": []})
     with pytest.raises(InputError, match="reference.json is no reference"):
         reference.read(tmp_path / "reference.json")
+
+
+def test_numbers_are_cut_at_quantiles_that_occur() -> None:
+    """Inverted distribution function at fiftieths, to three digits, each cut once; equal to a cut is below it."""
+    found = reference.binned(pd.Series([*np.arange(100.0) * 1.0001, 1e6, 1e6]))
+    expected = np.quantile([*np.arange(100.0), 1e6, 1e6], np.arange(51) / 50, method="inverted_cdf")
+    assert found.cuts.tolist() == sorted(set(expected))
+    assert found.codes(pd.Series([0.0, 0.5, 1e6, 1e7, np.nan])).tolist() == [0, 1, 49, 50, -1][:2] + [
+        len(found.cuts) - 1, len(found.cuts), -1]  # fmt: skip
+
+
+def test_the_most_frequent_category_comes_first_and_null_is_none() -> None:
+    found = reference.binned(pd.Series(["b", "a", "b", None], dtype="object"))
+    assert found.values == ["b", "a"]
+    assert found.codes(pd.Series(["a", None, "z", "b"], dtype="object")).tolist() == [1, -1, 2, 0]
+    assert found.rows(pd.Series(["b", "b"], dtype="object")).tolist() == [2, 0, 0]
+
+
+def test_days_are_in_order_whatever_the_rows(contract_of: Contracts) -> None:
+    times = pd.to_datetime(["2024-03-02 23:59", "2024-03-01 00:00", "2024-03-02 00:00"])
+    code, names = reference.days_of(pd.DataFrame({"when": times}), contract_of())
+    assert code.tolist() == [1, 0, 1]
+    assert names == ["2024-03-01", "2024-03-02"]
+
+
+def test_a_day_without_a_value_has_none(contract_of: Contracts) -> None:
+    found = reference.aspect(pd.Series([1.0, np.nan, 1.0]), np.array([0, 1, 2]))
+    assert found.rows.tolist() == [[1, 0], [0, 0], [1, 0]]

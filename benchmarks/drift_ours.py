@@ -40,7 +40,7 @@ class Monitor:
     def alarms(self, rows: pd.DataFrame, days: int) -> list[str]:
         """What alarms in a window of so many days."""
         found = self.history.of_inputs(rows, self.contract, self.contract.inputs)
-        counts = {name: self.aspects[name].count(values) for name, values in found.items()}
+        counts = {name: self.aspects[name].bins.rows(values) for name, values in found.items()}
         ordinary = self.drift.usual(self.aspects, days, len(rows), ALPHA)
         return [one.aspect for one in self.drift.judge(self.aspects, counts, ordinary) if one.alarm]
 
@@ -120,7 +120,7 @@ def million(out: Path) -> None:
         one.to_parquet(out / f"{name}.parquet")
     began = time.perf_counter()
     found = module("gates.drift").of_inputs(tables[0], contract, contract.inputs)
-    aspects = {name: reference.aspect(name, values, day, 200) for name, values in found.items()}
+    aspects = {name: reference.aspect(values, day) for name, values in found.items()}
     built = time.perf_counter()
     Monitor(aspects, contract).alarms(tables[1], DAYS)
     print(json.dumps([built - began, time.perf_counter() - built]))

@@ -165,7 +165,9 @@ def make(commit: str) -> Clone:
             path.unlink()
     clone = Clone(reproduce.clone(commit, HOME / "clone"))
     reproduce.share_storage(clone.folder)
-    ours = shutil.ignore_patterns(*bundles.NOT_OF_THE_MODEL)("reports", [path.name for path in Path("reports").glob("*.*")])
+    ours = shutil.ignore_patterns(*bundles.NOT_OF_THE_MODEL)(
+        "reports", [path.name for path in Path("reports").glob("*.*")]
+    )
     for path in [*Path().glob("dvc.lock"), *Path("reports").glob("*.*")]:
         if path.name not in ours:  # what this project's own registry and log said is not for the clone
             (clone.folder / path).parent.mkdir(exist_ok=True)

@@ -74,13 +74,25 @@ def test_staleness_is_the_excess_over_the_newest_model_by_age_until_it_passes_th
     y = [part["late"].to_numpy() for part in rows]
     pairs = [(i, j) for j in range(len(rows)) for i in range(j + 1)]
     said = {(i, j): np.abs(y[j] - 0.3 - 0.02 * (j - i if j - i < 3 else 0)) for i, j in pairs}
+    uneven = [0.05 * (part["when"].dt.day % 2).to_numpy() for part in rows]
+    said |= {(i, j): np.abs(y[j] - 0.3 - uneven[j]) for i, j in pairs if j - i == 1}
     ages = {(i, j): 60.0 + 30 * (j - i) for i, j in pairs}
     params = small_walk.params()
-    params = params.model_copy(update={"promote": params.promote.model_copy(update={"non_inferiority_margin": 0.013})})
-    found = figures.staleness(rows, said, ages, small_walk.contract(), params)
+
+    def found_with(margin: float) -> dict[str, Any]:
+        promote = params.promote.model_copy(update={"non_inferiority_margin": margin})
+        return figures.staleness(
+            rows, said, ages, small_walk.contract(), params.model_copy(update={"promote": promote})
+        )
+
+    found = found_with(0.018)
     assert [point["age_days"] for point in found["curve"]] == [60, 90, 120, 150]
-    assert [point["excess"] for point in found["curve"]] == pytest.approx([0, 0.32**2 - 0.09, 0.34**2 - 0.09, 0])
-    assert (found["interval_days"], found["margin"]) == (90, 0.013)
+    late = found["curve"][1]
+    assert [point["excess"] for point in found["curve"]] == pytest.approx([0, late["excess"], 0.34**2 - 0.09, 0])
+    assert late["low"] < late["excess"] < late["high"] < 0.0256
+    assert found_with((late["high"] + 0.0256) / 2)["interval_days"] == 90
+    assert found_with((late["excess"] + late["high"]) / 2)["interval_days"] == 60
+    assert found["margin"] == 0.018
     assert metrics.PRIMARY["binary"] == "brier"
 
 

@@ -72,7 +72,7 @@ def staleness(rows: list[pd.DataFrame], said: dict[tuple[int, int], np.ndarray],
 
     `rows`: of each month; `said`: what model i says of month j, by (i, j); `ages`: days from that model's newest
     training row to the end of that month, which is the age that the monitor looks at. Models as many months older than
-    the newest are taken together. `interval_days`: the largest age before the mean excess passes the margin.
+    the newest are taken together. `interval_days`: the largest age before the excess may pass the margin.
     """
     import pandas as pd
 
@@ -93,5 +93,5 @@ def staleness(rows: list[pd.DataFrame], said: dict[tuple[int, int], np.ndarray],
         found = intervals.estimate(np.concatenate(excess), units, params.gates.confidence, params.evaluate.replicates)
         age = float(np.mean([ages[j - late, j] for j in served]))
         curve.append({"age_days": round(age), "excess": found.value, "low": found.low, "high": found.high})
-    fresh = [*takewhile(lambda point: point["excess"] <= margin, curve)]
+    fresh = [*takewhile(lambda point: point["high"] <= margin, curve)]
     return {"curve": curve, "interval_days": fresh[-1]["age_days"] if fresh else None, "margin": margin}

@@ -25,9 +25,9 @@ def sentences(found: dict[str, Any]) -> list[str]:
                     f" {'it is' if one['holds'] else '**it is not**'}.")  # fmt: skip
     stale = found["staleness"]
     if stale and stale["interval_days"] is not None:
-        told.append(f"Staleness: a model's mean {found['metric']} stays within {number(stale['margin'])} of the newest"
-                    f" model's until its newest training row is {stale['interval_days']} days old: that is what"
-                    " `monitor.max_age_days` should be set to.")  # fmt: skip
+        told.append(f"Staleness: a model's mean {found['metric']} is surely within {number(stale['margin'])} of the"
+                    f" newest model's until its newest training row is {stale['interval_days']} days old: a larger"
+                    " `monitor.max_age_days` lets it lose more than promotion would.")  # fmt: skip
     for fault in found["struck"]:
         if fault["month"] is None:
             told.append(f"{fault['fault'].capitalize()}: **did not strike**; no retraining got so far.")

@@ -20,7 +20,7 @@ def main(bundle: Path, port: int) -> None:
     """Serve until told to end."""
     sys.path.insert(0, "")
     serve = importlib.import_module(f"{SLUG}.serving.serve")
-    server, contract = serve.build(importlib.import_module(f"{SLUG}.config").load().serve, bundle)
+    server, contract = serve.build(importlib.import_module(f"{SLUG}.config").load().serve, bundle, 1)
     champion = server.champions.champion
 
     def half(rows: Any) -> np.ndarray:

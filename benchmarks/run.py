@@ -1,7 +1,8 @@
 """Measure the template against a plain script, DVC and Cookiecutter themselves: ratios of medians in one run.
 
 `nox -s bench` runs all of it, prints the table and writes it between the marks in `benchmarks/README.md`;
-`nox -s bench -- start noop` runs those parts alone and writes nothing. Parts take turns with what they are compared
+`nox -s bench -- start noop` runs those parts alone and writes nothing, unless `--write` is there: their lines then take
+the place of those about the same. Parts take turns with what they are compared
 with, so that both see the same machine.
 """
 
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from drift import drift
 from project import HERE, ROUNDS, TEMPLATE, Cost, Figure, Project, cost, in_turns, ratio, seconds
 from serve import batch, serve
 
@@ -123,33 +125,51 @@ def statistics(project: Project) -> list[Figure]:
 
 
 PARTS: dict[str, Callable[[Project], list[Figure]]] = {
-    part.__name__: part for part in (start, bake, noop, statistics, serve, batch, pipeline, large, growth)
+    part.__name__: part for part in (start, bake, noop, statistics, serve, batch, drift, pipeline, large, growth)
 }
 
 
-def table(figures: list[Figure]) -> str:
-    """The figures as a table in Markdown."""
-    lines = ["| what | found | goal, at most unless said | |", "| --- | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {f.what} | {f.found} | {f.goal} | {f.detail} |" for f in figures])
+def line(figure: Figure) -> str:
+    """A figure as a line of the table."""
+    return f"| {figure.what} | {figure.found} | {figure.goal} | {figure.detail} |"
 
 
-def main(names: list[str]) -> None:
+def table(lines: list[str]) -> str:
+    """Lines under their head, in Markdown."""
+    return "\n".join(["| what | found | goal, at most unless said | |", "| --- | --- | --- | --- |", *lines])
+
+
+def merged(old: list[str], new: list[str]) -> list[str]:
+    """The old lines, those about the same replaced in their place, and at the end the new ones about something else."""
+    fresh = {one.split("|")[1]: one for one in new}
+    kept = [fresh.pop(one.split("|")[1], one) for one in old]
+    return kept + list(fresh.values())
+
+
+def write(lines: list[str], whole: bool) -> None:
+    """Put lines between the marks of the page: in place of all that is there, or of what is about the same."""
+    page = HERE / "README.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    old, _, after = rest.partition(MARKS[1])
+    there = [] if whole else [one for one in old.splitlines() if one.startswith("| ")][2:]
+    page.write_text(f"{before}{MARKS[0]}\n\n{table(merged(there, lines))}\n\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def main(arguments: list[str]) -> None:
     """Run the parts, all unless some are named."""
+    names = [one for one in arguments if one != "--write"]
     unknown = set(names) - set(PARTS)
     if unknown:
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     with tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder))
-        figures: list[Figure] = []
+        lines: list[str] = []
         for name in names or PARTS:
-            made = PARTS[name](project)
+            made = [line(figure) for figure in PARTS[name](project)]
             print(table(made), flush=True)
-            figures += made
-    if not names:
-        page = HERE / "README.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        page.write_text(f"{before}{MARKS[0]}\n\n{table(figures)}\n\n{MARKS[1]}{after}", encoding="utf-8")
+            lines += made
+    if not names or "--write" in arguments:
+        write(lines, whole=not names)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from conftest import Bake
 from running import run, works
 
 HERE = ROOT / "tests" / "mutation"
-DECIDES = ("gates/*.py", "stages/split.py", "registry/promotion.py", "registry/comparison.py")
+DECIDES = ("gates/*.py", "monitoring/d*.py", "stages/split.py", "registry/promotion.py", "registry/comparison.py")
 SHARE = 0.9
 ENDLESS = 0.01
 #: How many mutants of a module are tried, where all would take long: its tests start pytest, git or MLflow anew.

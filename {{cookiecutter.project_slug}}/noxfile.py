@@ -18,7 +18,7 @@ nox.options.sessions = ["lint", "types", "unit"]
 ROOT = Path(__file__).parent
 PACKAGE = "{{ cookiecutter.project_slug }}"
 BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-DECIDES = "*/gates/*,*/stages/split.py,*/registry/promotion.py,*/registry/comparison.py"
+DECIDES = "*/gates/*,*/monitoring/d*.py,*/stages/split.py,*/registry/promotion.py,*/registry/comparison.py"
 LOCKS = {"requirements.lock": ("--group", "pipeline", "--group", "dev"), "requirements-serve.lock": ()}
 
 

@@ -22,11 +22,15 @@ KILLED = ("killed", "timeout")
 
 
 def configure(module: Path) -> None:
-    """Write mutmut's settings: which file is mutated, and by which tests it is held."""
+    """Write mutmut's settings: which file is mutated, and by which tests it is held.
+
+    Those of its own name; with its folder's name where two folders have a module of that name.
+    """
+    own = Path(f"tests/unit/test_{module.parent.name}_{module.stem}.py")
     settings = {
         "source_paths": module.parts[0],
         "only_mutate": module,
-        "pytest_add_cli_args_test_selection": f"tests/unit/test_{module.stem}.py",
+        "pytest_add_cli_args_test_selection": own if own.is_file() else f"tests/unit/test_{module.stem}.py",
         "timeout_constant": 4,
         "use_git_change_detection": False,
     }

@@ -11,8 +11,9 @@ import feeds
 import leaks
 import process
 import recipes
+import watch
 
-FAULTS = (*leaks.FAULTS, *feeds.FAULTS, *recipes.FAULTS, *process.FAULTS, *comparison.FAULTS)
-#: What may refuse a promotion besides the gates: evidence, and the comparison with the champion.
+FAULTS = (*leaks.FAULTS, *feeds.FAULTS, *recipes.FAULTS, *process.FAULTS, *comparison.FAULTS, *watch.FAULTS)
+#: What may refuse besides the gates: evidence, the comparison with the champion, and retraining without an end.
 GUARDS = ("verdict", "lock", "committed", "digest", "rows", "superior", "non_inferior", "guardrail", "anchor",
-          "rolled_back", "card")  # fmt: skip
+          "rolled_back", "breaker", "card")  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from project import PACKAGE, Copy
+from watch import SERVED
 
 
 def base(root: Path, variables: dict[str, str]) -> Copy:
@@ -50,6 +51,12 @@ def rewritten(made: Copy) -> None:
     made.commit()
 
 
+def served(made: Copy) -> None:
+    """The project's model is champion, and has answered its test rows."""
+    made.must("promote")
+    made.python(SERVED)
+
+
 def small(made: Copy) -> None:
     """A champion on a short window that can move on, behind two gates: quick to retrain, many times."""
     end = pd.Timestamp(made.read()["ingest"]["end"]) - pd.Timedelta(days=10)
@@ -81,4 +88,4 @@ def first(made: Copy) -> None:
 
 
 #: Those that take longest first.
-BUILT_ON_BASE = {"small": small, "rivals": rivals, "rewritten": rewritten, "first": first}
+BUILT_ON_BASE = {"small": small, "rivals": rivals, "rewritten": rewritten, "first": first, "served": served}

@@ -41,7 +41,7 @@ def address(bundle, cases, tmp_path_factory):
     log = config.Log(folder=tmp_path_factory.mktemp("log"), seconds=1, keep_days=1, private={})
     settings = config.Serve(max_rows=len(cases), max_mb=1e3, max_seconds=60, max_requests=1, refresh_seconds=1,
                             shadow=False, log=log)  # fmt: skip
-    program = serve.program(settings, bundle)
+    program = serve.program(settings, bundle, max_age_days=1)
     door = serve.listen("127.0.0.1", 0)
     thread = threading.Thread(target=program.run, kwargs={"sockets": [door]})
     thread.start()

@@ -15,7 +15,7 @@ from {{ cookiecutter.project_slug }} import config, record
 from {{ cookiecutter.project_slug }}.gates import verdict
 from {{ cookiecutter.project_slug }}.registry import tracking, versions
 from {{ cookiecutter.project_slug }}.serving import app as http
-from {{ cookiecutter.project_slug }}.serving import serve
+from {{ cookiecutter.project_slug }}.serving import monitored, serve
 from {{ cookiecutter.project_slug }}.serving.swap import NOBODY
 from {{ cookiecutter.project_slug }}.serving.version import requested
 
@@ -38,7 +38,7 @@ def server(home, monkeypatch):
     """The server of a bundle, nothing of it started."""
     small_project.stand_in(home / "p", monkeypatch)
     monkeypatch.delenv(http.TOKEN, raising=False)
-    return serve.build(config.load().serve, home / "bundle")[0]
+    return serve.build(config.load().serve, home / "bundle", 60)[0]
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_health_version_and_what_is_wrong(app, server, monkeypatch):
 
 def test_without_a_champion_it_says_what_to_type(home, monkeypatch):
     small_project.stand_in(home / "p", monkeypatch)
-    server, contract = serve.build(config.load().serve, None)
+    server, contract = serve.build(config.load().serve, None, 60)
     app = http.application(server, contract, "a title")
     assert ask(app, "/healthz").status == 200
     for path, parts in (("/predict", [b"{}"]), ("/version", [])):
@@ -190,6 +190,15 @@ def test_without_a_champion_it_says_what_to_type(home, monkeypatch):
         assert (found.status, found.json["detail"]) == (503, NOBODY)
     assert (ask(app, "/readyz").status, ask(app, "/readyz").json["reason"]) == (503, NOBODY)
     assert set(ask(app, "/openapi.json").json["components"]["schemas"]["Row"]["required"]) == {"when", "x", "z"}
+
+
+def test_the_last_monitor_report_is_at_metrics(app, monkeypatch, tmp_path):
+    assert sample(app, "model_max_age_seconds") == 60 * 86400
+    assert sample(app, "monitor_report_unreadable") is None
+    monkeypatch.chdir(tmp_path)
+    monitored.REPORT.parent.mkdir()
+    monitored.REPORT.write_text("{}", encoding="utf-8")
+    assert sample(app, "monitor_report_unreadable") == 1
 
 
 def test_what_is_answered_is_counted(app, server, rows):

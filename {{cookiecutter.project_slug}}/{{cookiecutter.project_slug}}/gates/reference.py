@@ -31,35 +31,42 @@ PREDICTION = "prediction"
 
 
 @dataclass(frozen=True)
-class Aspect:
-    """One thing that is compared, in bins: below, between and above `cuts` (numbers), or `values` and all others.
+class Bins:
+    """Where values are counted: below, between and above `cuts` (numbers), or by `values` and for all others."""
 
-    `rows` (G, bins): rows of each day.
-    """
-
-    name: str
     cuts: np.ndarray | None
     values: list[str]
-    rows: np.ndarray
 
     @property
-    def bins(self) -> int:
-        """How many bins there are."""
+    def ordered(self) -> bool:
+        """Whether they are those of a number."""
+        return self.cuts is not None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
         return len(self.values if self.cuts is None else self.cuts) + 1
 
     def codes(self, found: pd.Series) -> np.ndarray:
         """The bin of each value (n,), -1 for null."""
         if self.cuts is not None:
-            number = found.astype("float64")
-            return np.where(number.isna(), -1, np.searchsorted(self.cuts, number, side="left"))
+            return np.where(found.isna(), -1, np.searchsorted(self.cuts, found))
         place = {value: i for i, value in enumerate(self.values)}
         code = found.astype("str").map(place).fillna(len(place)).astype(int)
         return code.mask(found.isna(), -1).to_numpy()
 
-    def count(self, found: pd.Series) -> np.ndarray:
-        """Rows in each bin, (bins,)."""
+    def rows(self, found: pd.Series) -> np.ndarray:
+        """Rows in each bin, (count,)."""
         code = self.codes(found)
-        return np.bincount(code[code >= 0], minlength=self.bins).astype(float)
+        return np.bincount(code[code >= 0], minlength=self.count)
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One thing that is compared: rows of each day by bin, (G, bins)."""
+
+    bins: Bins
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -77,28 +84,29 @@ class Reference:
     rows: int
 
 
-def aspect(name: str, found: pd.Series, day: np.ndarray, days: int) -> Aspect:
-    """The aspect of values (n,) whose days are numbers `day` (n,), below `days`."""
+def binned(found: pd.Series) -> Bins:
+    """The bins of values (n,): numbers are cut at quantiles, of other values the most frequent have their own."""
     if found.dtype.kind == "f":
         known = found.dropna().to_numpy()
-        edges = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf") if len(known) else known
-        cuts: np.ndarray | None = np.unique([float(f"{edge:.3g}") for edge in edges])
-        empty = Aspect(name, cuts, [], np.empty(0))
-    else:
-        empty = Aspect(name, None, found.dropna().astype("str").value_counts().index[:BINS].to_list(), np.empty(0))
-    code = empty.codes(found)
+        edges = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf") if known.size else known
+        return Bins(np.unique([float(f"{edge:.3g}") for edge in edges]), [])
+    return Bins(None, found.dropna().astype("str").value_counts().index[:BINS].to_list())
+
+
+def aspect(found: pd.Series, day: np.ndarray) -> Aspect:
+    """The aspect of values (n,) whose days are the numbers `day` (n,), from 0."""
+    bins, days = binned(found), int(day.max()) + 1
+    code = bins.codes(found)
     there = code >= 0
-    flat = np.bincount(day[there] * empty.bins + code[there], minlength=days * empty.bins)
-    return Aspect(name, empty.cuts, empty.values, flat.reshape(days, empty.bins).astype(float))
+    flat = np.bincount(day[there] * bins.count + code[there], minlength=days * bins.count)
+    return Aspect(bins, flat.reshape(days, bins.count))
 
 
 def spoken(predicted: np.ndarray, contract: Schema) -> pd.Series:
     """What is compared of predictions (n,) or (n, K): the score, or the class that is most probable."""
     import pandas as pd
 
-    if predicted.ndim == 2:
-        return pd.Series(np.array(contract.classes, dtype=object)[predicted.argmax(axis=1)]).astype("object")
-    return pd.Series(predicted, dtype="float64")
+    return pd.Series(predicted if predicted.ndim == 1 else [contract.classes[i] for i in predicted.argmax(axis=1)])
 
 
 def days_of(frame: pd.DataFrame, contract: Schema) -> tuple[np.ndarray, list[str] | None]:
@@ -107,8 +115,8 @@ def days_of(frame: pd.DataFrame, contract: Schema) -> tuple[np.ndarray, list[str
 
     if contract.time is None:
         return np.arange(len(frame)) * min(PARTS, len(frame)) // len(frame), None
-    code, days = pd.factorize(frame[contract.time].dt.strftime("%Y-%m-%d"), sort=True)
-    return code, list(days)
+    code, days = pd.factorize(frame[contract.time].dt.normalize(), sort=True)
+    return code, [str(day.date()) for day in days]
 
 
 def build(train: pd.DataFrame, test: pd.DataFrame, predictions: pd.DataFrame, contract: Schema,
@@ -116,20 +124,16 @@ def build(train: pd.DataFrame, test: pd.DataFrame, predictions: pd.DataFrame, co
     """The reference as JSON holds it. `private`: inputs of which nothing may be kept."""
     import pandas as pd
 
-    both = pd.concat([train, test], ignore_index=True)
-    if contract.time:
-        both = both.sort_values(contract.time, kind="stable", ignore_index=True)
+    both = pd.concat([train, test])
     day, days = days_of(both, contract)
     hidden = [f"{name}{suffix}" for name in private for suffix in ("", " null", " minute", " weekday")]
-    found = {name: values for name, values in drift.aspects(both, contract).items() if name not in hidden}
-    tested = days_of(test, contract)[0]
+    inputs = {name: aspect(values, day) for name, values in drift.aspects(both, contract).items() if name not in hidden}
     said = metrics.scores(predictions, "predicted", contract)
     loss = metrics.primary(contract.task, predictions["actual"].to_numpy(), said)
-    answers = aspect(PREDICTION, spoken(said, contract), tested, int(tested.max()) + 1)
-    inputs = [aspect(name, values, day, int(day.max()) + 1) for name, values in found.items()]
+    answers = aspect(spoken(said, contract), days_of(test, contract)[0])
     return {
         "days": days,
-        "inputs": {one.name: as_json(one) for one in inputs},
+        "inputs": {name: as_json(one) for name, one in inputs.items()},
         "answers": {PREDICTION: as_json(answers)},
         "dummy": np.atleast_1d(metrics.scores(predictions, "dummy", contract)[0]).tolist(),
         "loss": float(loss.mean()),
@@ -139,8 +143,13 @@ def build(train: pd.DataFrame, test: pd.DataFrame, predictions: pd.DataFrame, co
 
 def as_json(one: Aspect) -> dict[str, Any]:
     """An aspect as JSON holds it."""
-    cuts = None if one.cuts is None else one.cuts.tolist()
-    return {"cuts": cuts, "values": one.values, "rows": one.rows.astype(int).tolist()}
+    cuts = None if one.bins.cuts is None else one.bins.cuts.tolist()
+    return {"cuts": cuts, "values": one.bins.values, "rows": one.rows.tolist()}
+
+
+def from_json(one: dict[str, Any]) -> Aspect:
+    """The aspect that `as_json` gave."""
+    return Aspect(Bins(None if one["cuts"] is None else np.array(one["cuts"]), one["values"]), np.array(one["rows"]))
 
 
 def read(path: Path) -> Reference:
@@ -149,11 +158,7 @@ def read(path: Path) -> Reference:
         raise InputError("the champion carries no reference (it is from before monitoring): train and promote anew")
     kept = record.read_json(path)
     try:
-        inputs, answers = (
-            {name: Aspect(name, None if one["cuts"] is None else np.array(one["cuts"]), one["values"],
-                          np.array(one["rows"], dtype=float)) for name, one in kept[family].items()}
-            for family in ("inputs", "answers")
-        )  # fmt: skip
+        inputs, answers = ({k: from_json(one) for k, one in kept[part].items()} for part in ("inputs", "answers"))
         return Reference(kept["days"], inputs, answers, np.array(kept["dummy"]), kept["loss"], kept["rows"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path.name} is no reference ({error!r}): train and promote anew") from error

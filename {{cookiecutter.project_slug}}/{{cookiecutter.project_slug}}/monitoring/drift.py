@@ -79,11 +79,10 @@ def run_of(days: int, rows: float, total: float, dated: bool, window_days: int) 
 def run_distances(aspect: Aspect, length: int, rows: int, random: np.random.Generator) -> np.ndarray:
     """Distance of every run of `length` days, thinned to `rows` rows, from the rest of the reference; (R,)."""
     inside, rest = drift.runs(aspect.rows, length)
-    sizes = inside.sum(axis=1)
-    shares = inside / np.maximum(sizes, 1)[:, None]
-    thin = np.minimum(sizes, rows).astype(int)
-    drawn = random.multinomial(thin, np.where(sizes[:, None] > 0, shares, 1 / aspect.bins)).astype(float)
-    return drift.distances(np.where((sizes > rows)[:, None], drawn, inside), rest, aspect.cuts is not None)
+    sizes = inside.sum(axis=1, keepdims=True)
+    padded = inside + 1e-12  # a run without rows has shares, too
+    drawn = random.multinomial(np.minimum(sizes[:, 0], rows).astype(int), padded / padded.sum(axis=1, keepdims=True))
+    return drift.distances(np.where(sizes > rows, drawn, inside), rest, aspect.bins.ordered)
 
 
 def usual(aspects: dict[str, Aspect], length: int, rows: int, alpha: float) -> Usual | None:
@@ -110,12 +109,11 @@ def usual(aspects: dict[str, Aspect], length: int, rows: int, alpha: float) -> U
 
 def judge(aspects: dict[str, Aspect], counts: dict[str, np.ndarray], ordinary: Usual) -> list[Finding]:
     """Each aspect of a window from the rows in its bins; those that alarm are false discoveries at most `cut` often."""
-    distances = np.array([
-        drift.distances(counts[name][None], aspects[name].rows.sum(axis=0)[None], aspects[name].cuts is not None)[0]
-        for name in ordinary.names
-    ])  # fmt: skip
+    pairs = [(counts[name], aspects[name]) for name in ordinary.names]
+    distances = np.concatenate([drift.distances(here[None], one.rows.sum(axis=0)[None], one.bins.ordered)
+                                for here, one in pairs])  # fmt: skip
     p = ordinary.p_values(distances)
     alarms = np.array(intervals.benjamini_hochberg(list(p))) < ordinary.cut
     limits = ordinary.distance_at(ordinary.cut * max(int(alarms.sum()), 1) / len(p))
-    rows = zip(ordinary.names, distances, limits, p, alarms, strict=True)
-    return [Finding(name, float(d), float(limit), float(q), bool(alarm)) for name, d, limit, q, alarm in rows]
+    return [Finding(name, float(distances[i]), float(limits[i]), float(p[i]), bool(alarms[i]))
+            for i, name in enumerate(ordinary.names)]  # fmt: skip

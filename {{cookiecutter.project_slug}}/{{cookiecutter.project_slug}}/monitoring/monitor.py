@@ -49,9 +49,9 @@ def shares(window: Window, kept: Reference, settings: config.Monitor) -> dict[st
     for name, counts in window.inputs.items():
         aspect = kept.inputs[name]
         total = max(float(counts.sum()), 1.0)
-        if name.endswith(" null") and "True" in aspect.values:
-            nulls[name.removesuffix(" null")] = float(counts[aspect.values.index("True")]) / total
-        elif aspect.cuts is None and aspect.rows[:, -1].sum() == 0:
+        if name.endswith(" null") and "True" in aspect.bins.values:
+            nulls[name.removesuffix(" null")] = float(counts[aspect.bins.values.index("True")]) / total
+        elif aspect.bins.cuts is None and aspect.rows[:, -1].sum() == 0:
             unseen[name] = float(counts[-1]) / total
     return {"rows": window.rows, "days_without_rows": settings.window_days - len(window.days), "nulls": nulls,
             "unseen": unseen}  # fmt: skip
@@ -65,10 +65,10 @@ def age(trained_until: str, until: dt.datetime) -> float | None:
 def mean_prediction(kept: Reference) -> float | None:
     """The mean score of the test rows, by the middles of the bins; None where scores are classes."""
     answers = kept.answers[reference.PREDICTION]
-    if answers.cuts is None or len(answers.cuts) == 0:
+    cuts, total = answers.bins.cuts, answers.rows.sum(axis=0)
+    if cuts is None:
         return None
-    middles = [answers.cuts[0], *((answers.cuts[1:] + answers.cuts[:-1]) / 2), answers.cuts[-1]]
-    total = answers.rows.sum(axis=0)
+    middles = [cuts[0], *((cuts[1:] + cuts[:-1]) / 2), cuts[-1]]
     return float(total @ middles / total.sum())
 
 
@@ -83,7 +83,9 @@ def examine(bundle: Path, version: ModelVersion, params: config.Params, until: d
     gates = record.read_json(bundle / "reports" / "posttrain.json")["gates"]
     calibrated = any(gate["gate"] == "calibration" and gate["verdict"] == "pass" for gate in gates)
     estimated = calibrated and latest.rows and contract.task != "regression"
-    said = {"mean": latest.score / latest.rows, "reference": mean_prediction(kept)}
+    rows = max(latest.rows, 1)
+    said = {"mean": latest.score / rows, "reference": mean_prediction(kept)}
+    expected = {"metric": metrics.PRIMARY[contract.task], "value": latest.expected / rows}
     return {
         "until": str(until),
         "champion": {"version": str(version.version), "digest": digest},
@@ -94,9 +96,7 @@ def examine(bundle: Path, version: ModelVersion, params: config.Params, until: d
         "predictions": said if latest.rows and contract.task != "multiclass" else None,
         "labels": labels,
         "quality": found,
-        "estimate": {"metric": metrics.PRIMARY[contract.task], "value": latest.expected / latest.rows}
-        if estimated
-        else None,
+        "estimate": expected if estimated else None,
         "age_days": age(version.tags["train_until"], until),
         "max_age_days": settings.max_age_days,
     }

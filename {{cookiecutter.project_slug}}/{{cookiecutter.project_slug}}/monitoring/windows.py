@@ -17,7 +17,7 @@ from ..serving import parts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..gates.reference import Aspect, Reference
+    from ..gates.reference import Reference
     from ..schema import Schema
 
 DAY = dt.timedelta(days=1)
@@ -45,19 +45,16 @@ class Window:
         found = drift.of_inputs(frame, contract, names)
         for name, values in found.items():
             if name in kept.inputs:
-                note(self.inputs, kept.inputs[name], values)
+                self.inputs[name] = self.inputs.get(name, 0) + kept.inputs[name].bins.rows(values)
         said = frame[contract.scores(parts.PREDICTED)].to_numpy()
         said = said if contract.task == "multiclass" else said[:, 0]
-        note(self.answers, kept.answers[reference.PREDICTION], reference.spoken(said, contract))
+        name = reference.PREDICTION
+        answers = kept.answers[name].bins.rows(reference.spoken(said, contract))
+        self.answers[name] = self.answers.get(name, 0) + answers
         self.rows += len(frame)
         self.days |= set(frame[time].dt.date)
         self.score += float(said.sum()) if said.ndim == 1 else 0.0
         self.expected += float(expected_loss(said, contract.task).sum())
-
-
-def note(counts: dict[str, np.ndarray], aspect: Aspect, values: pd.Series) -> None:
-    """Add the values' rows by bin."""
-    counts[aspect.name] = counts.get(aspect.name, 0) + aspect.count(values)
 
 
 def expected_loss(said: np.ndarray, task: str) -> np.ndarray:
@@ -86,7 +83,7 @@ def clock(folder: Path, contract: Schema) -> str:
 def newest(folder: Path, time: str) -> dt.datetime:
     """The start of the log's last day, which is not over yet; of its only day the end. Raises InputError."""
     first, last = dt.datetime.max, dt.datetime.min
-    for frame in parts.read(folder, dt.datetime.min, dt.datetime.max, [time], time):
+    for frame in parts.read(folder, dt.datetime(1900, 1, 1), dt.datetime(9000, 1, 1), [time], time):
         times = frame[time].dt.tz_localize(None)
         first, last = min(first, times.min().to_pydatetime()), max(last, times.max().to_pydatetime())
     if last == dt.datetime.min:

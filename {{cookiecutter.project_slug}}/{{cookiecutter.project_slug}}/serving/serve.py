@@ -15,6 +15,7 @@ from ..errors import InputError
 from .app import Server, application
 from .log import PredictionLog
 from .metrics import Metrics
+from .monitored import REPORT, Monitored
 from .shadow import Shadow
 from .swap import Champions, Served
 
@@ -28,8 +29,11 @@ LOG = logging.getLogger("serve")
 LEFT_OUT = ["process", "log.origin", "log.original", "color_message"]
 
 
-def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.Schema]:
-    """All parts, none at work but the model of `bundle`, if one is given. Raises InputError, GateClosed."""
+def build(settings: config.Serve, bundle: Path | None, max_age_days: float) -> tuple[Server, schema.Schema]:
+    """All parts, none at work but the model of `bundle`, if one is given; after `max_age_days` a model is too old.
+
+    Raises InputError, GateClosed.
+    """
     contract = schema.load()
     metrics = Metrics(contract, settings.max_requests)
 
@@ -50,6 +54,7 @@ def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.S
         champions.take("champion", bundle, "bundle")
     log = PredictionLog(settings.log, contract)
     shadow = Shadow(champions, metrics) if settings.shadow else None
+    metrics.page.register(Monitored(REPORT, max_age_days))
     metrics.gauge("registry_unreachable", "1 while the registry does not answer", lambda: bool(champions.unreachable))
     metrics.gauge("prediction_log_waiting_rows", "Rows not yet on disk", lambda: log.waiting)
     metrics.counted("prediction_log_dropped_rows", "Rows that found no room to wait", lambda: log.dropped)
@@ -60,11 +65,11 @@ def build(settings: config.Serve, bundle: Path | None) -> tuple[Server, schema.S
     return server, contract
 
 
-def program(settings: config.Serve, bundle: Path | None) -> uvicorn.Server:
-    """The whole server, to be run on a socket. Raises InputError, GateClosed."""
+def program(settings: config.Serve, bundle: Path | None, max_age_days: float) -> uvicorn.Server:
+    """The whole server, to be run on a socket; the rest as for `build`."""
     import uvicorn
 
-    server, contract = build(settings, bundle)
+    server, contract = build(settings, bundle, max_age_days)
     app = application(server, contract, Path.cwd().name)
 
     @asynccontextmanager
@@ -101,7 +106,8 @@ def main(host: str, port: int, bundle: Path | None) -> int:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(ecs_logging.StdlibFormatter(exclude_fields=LEFT_OUT))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    made = program(config.load().serve, bundle)
+    params = config.load()
+    made = program(params.serve, bundle, params.monitor.max_age_days)
     LOG.info("listening at %s, port %d", host, port)
     made.run(sockets=[door])
     return 0

@@ -231,7 +231,7 @@ def test_verdicts_on_something_else_are_said_to_be(quick, project):
     [
         ({"decision": "promoted", "gates": [], "reason": "every test passed"}, "promoted", "good"),
         ({"decision": "promoted", "gates": [], "dry_run": True}, "would be promoted", "good"),
-        ({"decision": "unchanged", "gates": [], "tests": []}, "unchanged", "good"),
+        ({"decision": "unchanged", "gates": [], "tests": []}, "champion already", "good"),
         ({"challenger": {"version": "9", "digest": "00"}}, "refused (superior) (another model)", "warn"),
     ],
 )

@@ -122,8 +122,21 @@ def test_everything_that_ran_is_on_the_page(project, capsys):
         "importance": ["shuffling x costs most", "2 shuffles of each input among 600 test rows", "not in blocks"],
         "data": ["1200 training rows of 5 columns", "2020-01-01 00:00:00 to 2020-02-29 00:00:00"],
         "change": ["no aspect of the test rows moved", "x came nearest", "0.05"],
-        "drift": ["retrain: visib drifted", "version 3 until 2013-05-01", "5990 of 6000 due (arrive)", "0.16", "quiet"],
-        "loop": ["gated 0.168, always 0.169, frozen 0.183", "broken sensor", "-0.001 to 0.009", "0.003 after 92 days"],
+        "drift": [
+            "retrain: visib drifted",
+            "version 3 until 2013-05-01",
+            "5990 of 6000 due (arrive)",
+            "0.16",
+            "quiet",
+            "1600 rows, 0 days without any, mean prediction 0.21 (test rows: 0.23)",
+            "61 days old, at most 92",
+        ],
+        "loop": [
+            "gated 0.168, always 0.169, frozen 0.183",
+            "broken sensor",
+            "-0.001 to 0.009",
+            "the margin of 0.003 up to 92 days",
+        ],
         "origin": ["this workspace's model is the champion", digest(), "train_sha256", "run_id"],
     }.items():
         missing = [word for word in words if word not in " ".join(found[part].split())]
@@ -218,7 +231,7 @@ def test_verdicts_on_something_else_are_said_to_be(quick, project):
     [
         ({"decision": "promoted", "gates": [], "reason": "every test passed"}, "promoted", "good"),
         ({"decision": "promoted", "gates": [], "dry_run": True}, "would be promoted", "good"),
-        ({"decision": "unchanged", "gates": [], "tests": []}, "unchanged", "good"),
+        ({"decision": "unchanged", "gates": [], "tests": []}, "champion already", "good"),
         ({"challenger": {"version": "9", "digest": "00"}}, "refused (superior) (another model)", "warn"),
     ],
 )
@@ -262,6 +275,18 @@ def test_a_damaged_report_is_one_line_and_no_page(quick, project, name, text, sa
     assert f"reports/{name}.json is {said.replace('NAME', command.PACKAGE.name)}" in error
     assert not page.OUT.exists()
     assert Path("docs/model_card.md").read_bytes() == card
+
+
+def test_a_loop_that_cannot_say_everything_is_shown(project):
+    report = reported.loop()
+    report["months"][1]["policies"]["gated"]["loss"] = None
+    report["staleness"]["interval_days"] = None
+    lay("loop", report)
+    assert "beyond the margin of 0.003 from the start" in Reader(written()).sections["loop"]
+    lay("loop", report | {"staleness": None})
+    read = Reader(written())
+    assert "What age costs" not in read.sections["loop"]
+    assert "2013-05 5000 – retrain promoted –" in " ".join(read.sections["loop"].split())
 
 
 def test_a_damaged_plot_is_one_line(project):

@@ -13,18 +13,15 @@ from .reading import NAME, Run, command, read, sound
 OUT = Path("reports/report.html")
 #: The parts in their order: name, title, the report that it reads, and what it shows.
 PARTS = (
-    ("gates", "Gates", "posttrain", views.gates),
-    ("metrics", "Metrics", "evaluate", views.measured),
+    ("gates", "Gates", "posttrain", views.gates), ("metrics", "Metrics", "evaluate", views.measured),
     ("rivals", "Champion against challenger", "promotion", views.rivals),
     ("slices", "Slices", "posttrain", views.slices),
     ("quality", "Calibration and ranking", "evaluate", views.quality),
     ("importance", "Importance of inputs", "training", views.importance),
-    ("data", "Data", "training", views.data),
-    ("change", "Change of the data", "pretrain", views.change),
-    ("drift", "Drift in use", "monitor", views.drift),
-    ("loop", "The loop", "loop", views.loop),
+    ("data", "Data", "training", views.data), ("change", "Change of the data", "pretrain", views.change),
+    ("drift", "Drift in use", "monitor", views.drift), ("loop", "The loop", "loop", views.loop),
     ("origin", "Lineage", "training", views.origin),
-)
+)  # fmt: skip
 #: How words of verdicts and decisions look.
 WORDS = {
     **dict.fromkeys(("pass", "quiet", "promoted", "unchanged", "healthy"), "good"),
@@ -49,7 +46,8 @@ def decided(run: Run, name: str, phrase: str) -> tuple[str, str, str]:
     found = run.reports.get(name)
     if found is None:
         return f"no {name} has run" if name == "promotion" else f"the {name} has not run", "not run", ""
-    said = found["decision"] + (f" ({', '.join(found['gates'])})" if found.get("gates") else "")
+    said = "champion already" if found["decision"] == "unchanged" else found["decision"]
+    said += f" ({', '.join(found['gates'])})" if found.get("gates") else ""
     said = f"would be {said}" if found.get("dry_run") and said == "promoted" else said
     said += " (another model)" * (name in run.stale)
     return phrase.format(said), said, "warn" if name in run.stale else WORDS[found["decision"]]

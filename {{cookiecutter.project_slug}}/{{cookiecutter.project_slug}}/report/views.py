@@ -168,7 +168,8 @@ def loop(run: Run) -> View:
     for policy in POLICIES:
         losses = [one["policies"][policy]["loss"] for one in found["months"]]
         asked = [(one["month"], loss, "D" if one["outcome"] == "promoted" else "X")
-                 for one, loss in zip(found["months"], losses, strict=True) if one["outcome"] != "none"]  # fmt: skip
+                 for one, loss in zip(found["months"], losses, strict=True)
+                 if one["outcome"] != "none" and loss is not None]  # fmt: skip
         lines.append(Line(policy, names, losses, points=asked if policy == "gated" else ()))
     about = "; ".join(f"{line.name} {', '.join(map(number, line.y))}" for line in lines)
     drawn = {"loop": pictures.curves("loop", about, lines, ["month", found["metric"]])}

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drift import drift
+from loop import loop
 from project import HERE, ROUNDS, TEMPLATE, Cost, Figure, Project, cost, in_turns, ratio, seconds
 from serve import batch, serve
 
@@ -125,8 +126,10 @@ def statistics(project: Project) -> list[Figure]:
 
 
 PARTS: dict[str, Callable[[Project], list[Figure]]] = {
-    part.__name__: part for part in (start, bake, noop, statistics, serve, batch, drift, pipeline, large, growth)
+    part.__name__: part for part in (start, bake, noop, statistics, serve, batch, drift, pipeline, large, growth, loop)
 }
+#: Parts that run only when they are named.
+LONG = ("loop",)
 
 
 def line(figure: Figure) -> str:
@@ -146,12 +149,12 @@ def merged(old: list[str], new: list[str]) -> list[str]:
     return kept + list(fresh.values())
 
 
-def write(lines: list[str], whole: bool) -> None:
-    """Put lines between the marks of the page: in place of all that is there, or of what is about the same."""
+def write(lines: list[str]) -> None:
+    """Put lines between the marks of the page, in place of those about the same."""
     page = HERE / "README.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
     old, _, after = rest.partition(MARKS[1])
-    there = [] if whole else [one for one in old.splitlines() if one.startswith("| ")][2:]
+    there = [one for one in old.splitlines() if one.startswith("| ")][2:]
     page.write_text(f"{before}{MARKS[0]}\n\n{table(merged(there, lines))}\n\n{MARKS[1]}{after}", encoding="utf-8")
 
 
@@ -164,12 +167,12 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder))
         lines: list[str] = []
-        for name in names or PARTS:
+        for name in names or [part for part in PARTS if part not in LONG]:
             made = [line(figure) for figure in PARTS[name](project)]
             print(table(made), flush=True)
             lines += made
     if not names or "--write" in arguments:
-        write(lines, whole=not names)
+        write(lines)
 
 
 if __name__ == "__main__":

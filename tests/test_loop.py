@@ -16,7 +16,7 @@ GATES = {
 }  # fmt: skip
 GUARDS = {
     "verdict", "lock", "committed", "digest", "rows", "superior", "non_inferior", "guardrail", "anchor", "rolled_back",
-    "breaker",
+    "breaker", "card",
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     promote = commands.add_parser("promote", help="challenger against champion: move the alias (0) or refuse (3)")
     promote.add_argument("--dry-run", action="store_true", help="judge, and move no champion")
     promote.add_argument("--reset", metavar="REASON", help="no comparison: baselines alone decide; the reason is kept")
+    promote.add_argument("--production", action="store_true", help="refuse unless docs/model_card.md is written")
     commands.add_parser("rollback", help="swap champion and previous")
     lineage = commands.add_parser("lineage", help="where a version comes from")
     lineage.add_argument("version", nargs="?", default="champion", help=VERSION)
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a version's bundle to a folder: all that serving it takes")
     export.add_argument("version", help=VERSION)
     export.add_argument("folder", type=Path)
+    commands.add_parser("report", help="write reports/report.html and fill docs/model_card.md from the run")
     serve = commands.add_parser("serve", help="answer predictions over HTTP, following the champion")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
@@ -200,11 +202,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "promote":
         from .registry import promotion
 
-        return promotion.main(arguments.dry_run, arguments.reset)
+        return promotion.main(arguments.dry_run, arguments.reset, arguments.production)
     if arguments.command == "monitor":
         from .monitoring import monitor
 
         return monitor.main(arguments.until, arguments.reset)
+    if arguments.command == "report":
+        from .report import page
+
+        return page.main()
     if arguments.command == "lineage":
         return lineage(arguments.version, arguments.json)
     if arguments.command == "export":

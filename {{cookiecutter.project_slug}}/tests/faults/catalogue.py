@@ -16,4 +16,4 @@ import watch
 FAULTS = (*leaks.FAULTS, *feeds.FAULTS, *recipes.FAULTS, *process.FAULTS, *comparison.FAULTS, *watch.FAULTS)
 #: What may refuse besides the gates: evidence, the comparison with the champion, and retraining without an end.
 GUARDS = ("verdict", "lock", "committed", "digest", "rows", "superior", "non_inferior", "guardrail", "anchor",
-          "rolled_back", "breaker")  # fmt: skip
+          "rolled_back", "breaker", "card")  # fmt: skip

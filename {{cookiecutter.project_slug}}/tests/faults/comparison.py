@@ -91,6 +91,27 @@ def read_shell(copy: Copy) -> None:
     copy.variables["UNIT"] = "0.001"
 
 
+def write_card(copy: Copy) -> None:
+    """Every question of the model card is answered, and its figures are those of this model."""
+    path = copy.root / CARD
+    path.write_text(re.sub(r"\*\*To be written:\*\*[^\n]*(\n[^\n#<]+)*", "As the team sees it.",
+                           path.read_text(encoding="utf-8")), encoding="utf-8")  # fmt: skip
+    copy.must("report")
+
+
+def leave_blank(copy: Copy) -> None:
+    """One question of the model card is put off."""
+    write_card(copy)
+    copy.edit(CARD, "## Ethical considerations\n", "## Ethical considerations\n\n**To be written:** who is harmed?\n")
+
+
+def polish(copy: Copy) -> None:
+    """A figure of the model card is made to look better, by hand."""
+    write_card(copy)
+    copy.edit(CARD, "- test rows: ", "- test rows: more than ")
+
+
+CARD = "docs/model_card.md"
 READ = "    frame = record.read_parquet(split.TRAIN)\n"
 #: Fifty comparisons of other challengers with this champion on these rows, as `promote` counts them.
 LOOKS = f"""
@@ -119,5 +140,7 @@ FAULTS = (
           "promote", "rivals"),
     Fault("champion knows the test rows", "the window moved back", "rows", back_in_time, "promote", "rivals"),
     Fault("worse than the champion", "tuned on the training loss", "superior", as_it_is, "promote", "rivals"),
+    Fault("a model card left blank", "released before anyone wrote it", "card", leave_blank, "promote --production"),
+    Fault("a model card polished by hand", "a nicer figure for the release", "card", polish, "promote --production"),
     Fault("equal to the champion", "a rewrite that changes nothing", "superior", as_it_is, "promote", "rewritten"),
 )  # fmt: skip

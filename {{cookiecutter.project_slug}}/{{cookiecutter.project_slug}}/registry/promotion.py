@@ -15,7 +15,7 @@ import numpy as np
 from .. import config, model, record, schema
 from ..errors import GateClosed, InputError
 from ..gates import intervals, metrics, verdict
-from . import artefact, bundles, comparison, golden, tracking, versions
+from . import artefact, bundles, card, comparison, golden, tracking, versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,10 +142,12 @@ def require_parity(client: MlflowClient, version: ModelVersion) -> None:
         raise GateClosed(["parity"], f"{reason}: {cure}")
 
 
-def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: str | None) -> dict[str, Any]:
+def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: str | None, production: bool = False
+            ) -> dict[str, Any]:  # fmt: skip
     """Judge and, unless `dry_run`, move the alias; the content of `reports/promotion.json`.
 
-    Whatever keeps the models from being compared is a refusal; only a store that does not answer decides nothing.
+    `production` asks for a written model card as well. Whatever keeps the models from being compared is a refusal; only
+    a store that does not answer decides nothing.
     """
     report: dict[str, Any] = {"dry_run": dry_run, "challenger": None, "champion": None, "gates": []}
     try:
@@ -153,6 +155,8 @@ def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: s
         version = versions.register(client, params)
         champion = versions.by_alias(client, "champion")
         report |= {"challenger": named(version), "champion": named(champion) if champion else None}
+        if production:
+            card.require()
         require_parity(client, version)
         report |= decide(client, params, version, champion, reset)
         if report["decision"] == "promoted" and not dry_run:
@@ -181,14 +185,14 @@ def crown(client: MlflowClient, version: ModelVersion, champion: ModelVersion | 
     versions.crown(client, number, str(champion.version) if champion else None)
 
 
-def main(dry_run: bool, reset: str | None) -> int:
+def main(dry_run: bool, reset: str | None, production: bool = False) -> int:
     """Write `reports/promotion.json`; 0 when promoted or champion already, 3 when refused. Raises InputError."""
     room = tracking.store() / "room"  # for the report, so that a full disk is found out before an alias moves
     record.write_atomically(room, lambda partial: partial.write_bytes(bytes(ROOM)))
     try:
         REPORT.unlink(missing_ok=True)
         with versions.exclusive(), tracking.session() as client:
-            report = promote(client, config.load(), dry_run, reset)
+            report = promote(client, config.load(), dry_run, reset, production)
     finally:
         room.unlink(missing_ok=True)
     record.write_json(REPORT, report)

@@ -64,10 +64,11 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("--version", default="champion", help=VERSION)
     batch.add_argument("--bundle", type=Path, help="an exported bundle instead of a version of the registry")
     monitor = commands.add_parser("monitor", help="the prediction log against the champion's reference: retrain is 3")
-    monitor.add_argument(
-        "--until", metavar="TIME", help="look at the rows before it; default: the log's last whole day"
-    )
+    monitor.add_argument("--until", metavar="TIME", help="look at rows before it; default: the log's last whole day")
     monitor.add_argument("--reset", metavar="REASON", help="retrainings that brought no champion count no more")
+    loop = commands.add_parser("loop", help="back-test the whole loop on the months of the table, in a scratch clone")
+    loop.add_argument("--quick", action="store_true", help="only the three months after the window of params.yaml")
+    loop.add_argument("--faults", action="store_true", help="the same with things broken: 1 if no gate names one")
     forget = commands.add_parser("forget", help="delete predictions from the log, by their ids")
     forget.add_argument("ids", nargs="+", metavar="ID")
     return top
@@ -215,6 +216,10 @@ def run(arguments: argparse.Namespace) -> int:
         return lineage(arguments.version, arguments.json)
     if arguments.command == "export":
         return export(arguments.version, arguments.folder)
+    if arguments.command == "loop":
+        from .loop import loop
+
+        return loop.main(arguments.quick, arguments.faults)
     if arguments.command == "reproduce":
         return reproduce(arguments.version)
     return {"register": register, "rollback": rollback}[arguments.command]()

@@ -19,7 +19,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages
 #: The journal: `train` calls it when all is written, and goes on whatever it does, so that no result depends on it.
 JOURNAL = {"registry.journal"}
 #: Who may import whom: a layer imports its own rank (within itself) or a lower one.
-RANKS = {"__main__": 9, "loop": 9, "serving": 4, "report": 5, "monitoring": 5, "stages": 3, "gates": 2, "registry": 2}
+RANKS = {"__main__": 9, "loop": 8, "serving": 4, "report": 5, "monitoring": 5, "stages": 3, "gates": 2, "registry": 2}
 
 
 def source(module: str) -> Path:

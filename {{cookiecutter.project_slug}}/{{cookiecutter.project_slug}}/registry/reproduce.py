@@ -43,12 +43,16 @@ def clone(commit: str, folder: Path) -> Path:
     return folder / prefix
 
 
+def environment() -> dict[str, str]:
+    """The variables of a process in a clone: this Python first, and no registry of ours."""
+    left_out = ("MLFLOW_TRACKING_URI", "PYTHONPATH", "DVC_ROOT")  # its trainings are no trainings of ours
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    return kept | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+
+
 def dvc(folder: Path, *arguments: str, shown: bool = False) -> str:
     """What a DVC command prints in `folder`; with `shown` the user sees it instead. Raises InputError."""
-    left_out = ("MLFLOW_TRACKING_URI", "PYTHONPATH", "DVC_ROOT")  # its trainings are no trainings of ours
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, env=environment, text=True,
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, env=environment(), text=True,
                           check=False, stdout=None if shown else subprocess.PIPE,
                           stderr=None if shown else subprocess.PIPE)  # fmt: skip
     if done.returncode:

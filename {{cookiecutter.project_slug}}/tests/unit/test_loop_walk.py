@@ -1,0 +1,258 @@
+"""A month of the walk: served once, monitored, retrained where it is asked for, and each fault named by its gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.project_slug }} import record
+from {{ cookiecutter.project_slug }}.errors import InputError
+from {{ cookiecutter.project_slug }}.loop import scratch, table, walk
+from {{ cookiecutter.project_slug }}.serving import parts
+
+from . import small_walk
+
+PROMOTED = {"decision": "promoted", "gates": [], "reason": "every test passed", "challenger": {"digest": "new"}}
+REFUSED = {"decision": "refused", "gates": ["anchor"], "reason": "worse", "challenger": {"digest": "new"}}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with an empty `.loop`."""
+    monkeypatch.chdir(tmp_path)
+    (scratch.HOME / "clone").mkdir(parents=True)
+    return scratch.HOME / "clone"
+
+
+def month(one: walk.Walk, index: int, found: dict[str, Any], promotion: dict[str, Any] = PROMOTED) -> dict[str, Any]:
+    """Walk one month in which the monitor and `promote` say this."""
+    assert isinstance(one.clone, small_walk.Recorded)
+    one.clone.reports.update(monitor=found, promotion=promotion)
+    one.clone.codes["monitor"] = 3
+    one.done.append(one.month(index, small_walk.Answers()))  # type: ignore[arg-type]
+    return one.done[-1]
+
+
+def said(one: walk.Walk) -> list[tuple[Any, ...]]:
+    """What the clone was told, without changes of parameters."""
+    assert isinstance(one.clone, small_walk.Recorded)
+    return [told for told in one.clone.said if told[0] != "set"]
+
+
+def changes(one: walk.Walk) -> dict[str, Any]:
+    """The parameters as they were set last."""
+    assert isinstance(one.clone, small_walk.Recorded)
+    return {key: value for told in one.clone.said if told[0] == "set" for key, value in told[1].items()}
+
+
+def test_a_month_is_served_monitored_retrained_and_promoted(here: Path) -> None:
+    one = small_walk.walk(here)
+    found = month(one, 0, small_walk.seen(one.served[0], age_days=93))
+    assert said(one) == [
+        ("monitor", "--until", "2020-05-01T00:00:00"), ("repro", False), ("commit", "Move the window to 2020-05-01"),
+        ("promote",),
+    ]  # fmt: skip
+    assert changes(one) == {"ingest__source": "rows.csv", "ingest__query": None, "ingest__end": "2020-05-01"}
+    assert found == {
+        "month": "2020-04", "rows": 600, "fault": None, "decision": "retrain", "outcome": "promoted", "gates": ["age"],
+        "reason": "as it was found; promoted: every test passed", "struck": [], "named": {}, "digest": "new",
+        "champion": "7",
+    }  # fmt: skip
+    assert one.champion == "new"
+    scores = record.read_parquet(walk.scores_of(one.served[0]))
+    assert scores.shape == (600, 1)
+    one.always.close()
+
+
+def test_a_refusal_keeps_the_champion_and_names_the_gates(here: Path) -> None:
+    one = small_walk.walk(here)
+    found = month(one, 0, small_walk.seen(one.served[0], alarms=("x",)), REFUSED)
+    assert (found["outcome"], found["gates"], found["digest"]) == ("refused", ["drift", "anchor"], "first")
+    assert isinstance(one.clone, small_walk.Recorded)
+    one.clone.red.append("calibration")
+    found = month(one, 1, small_walk.seen(one.served[1]))
+    assert (found["outcome"], found["gates"]) == ("refused", ["calibration"])
+    assert said(one)[-1] == ("repro", False)  # neither committed nor promoted
+    one.always.close()
+
+
+def test_nothing_is_trained_when_nothing_asks_and_for_no_month_after_the_last(here: Path) -> None:
+    one = small_walk.walk(here, count=2)
+    assert month(one, 0, small_walk.seen(one.served[0], "watch"))["outcome"] == "none"
+    assert month(one, 1, small_walk.seen(one.served[1], "retrain"))["outcome"] == "none"
+    assert [told[0] for told in said(one)] == ["monitor", "monitor"]
+    one.always.close()
+
+
+def test_a_promotion_that_a_kill_came_after_counts(here: Path) -> None:
+    """`promote` says that the challenger is champion already: it became so in this month."""
+    one = small_walk.walk(here)
+    again = {**PROMOTED, "decision": "unchanged"}
+    assert month(one, 0, small_walk.seen(one.served[0]), again)["outcome"] == "promoted"
+    assert month(one, 1, small_walk.seen(one.served[1]), again)["outcome"] == "refused"  # the same model as before
+    one.always.close()
+
+
+def test_a_month_begun_twice_is_logged_once_and_a_served_one_not_served_again(here: Path) -> None:
+    one = small_walk.walk(here)
+    one.began = "2020-01-01T00:00:00+00:00"
+    forgotten: list[Any] = []
+    logged = pd.DataFrame({parts.ID: ["4", "5"]})
+    asking = small_walk.Answers()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "read", lambda folder, start, end, columns: iter([logged, logged]))
+        patch.setattr(parts, "forget", lambda folder, ids, seconds: forgotten.append((folder, ids, seconds)))
+        one.serve(0, asking)  # type: ignore[arg-type]
+        one.serve(0, asking)  # type: ignore[arg-type]
+    assert forgotten == [(here / "predictions", ["4", "5", "4", "5"], 0)]
+    assert [len(rows) for rows in asking.rows] == [600]
+    assert record.read_json(walk.STATE)["began"] > "2020-01-01"
+    one.always.close()
+
+
+def test_a_walk_goes_on_from_its_own_state_alone(here: Path) -> None:
+    one = small_walk.walk(here)
+    assert not one.load()
+    month(one, 0, small_walk.seen(one.served[0]))
+    one.save()
+    other = small_walk.walk(here.with_name("other"))
+    assert (other.load(), other.done, other.first, other.champion) == (True, one.done, "first", "new")
+    changed = small_walk.walk(here.with_name("changed"))
+    changed.key = "another commit"
+    assert (changed.load(), changed.done) == (False, [])
+    for each in (one, other, changed):
+        each.always.close()
+
+
+def test_a_monitor_that_already_reported_this_month_is_not_asked_again(here: Path) -> None:
+    one = small_walk.walk(here)
+    record.write_json(here / "reports/monitor.json", small_walk.seen(one.served[0]))
+    assert one.monitor(0)["decision"] == "retrain"
+    assert said(one) == []
+    one.always.close()
+
+
+@pytest.mark.parametrize(("command", "needed"), [("monitor", False), ("promote", True)])
+def test_a_command_that_fails_ends_the_walk_with_what_it_said(here: Path, command: str, needed: bool) -> None:
+    one = small_walk.walk(here)
+    assert isinstance(one.clone, small_walk.Recorded)
+    if needed:
+        one.clone.reports["monitor"] = small_walk.seen(one.served[0])
+    one.clone.codes[command] = 1
+    with pytest.raises(InputError, match=f"`{command}` failed: it said so"):
+        one.month(0, small_walk.Answers())  # type: ignore[arg-type]
+    one.always.close()
+
+
+def test_a_broken_sensor_is_named_by_an_alarm_on_its_column_and_mended_from_then_on(here: Path) -> None:
+    one = small_walk.walk(here, faults=True)
+    one.always.faults.clear()
+    one.always.faults[table.SENSOR] = one.served[0]
+    column, value = one.always.stuck.result() or ("", 0.0)
+    other = "x" if column == "z" else "z"
+    history = {"max": 1, "accept": {"2020-01": "known"}}
+    gates = one.params.gates.model_copy(update={"pretrain": {"history": history}})
+    one.params = one.params.model_copy(update={"gates": gates})
+    first = month(one, 0, small_walk.seen(one.served[0], alarms=(other,)), REFUSED)
+    assert (first["fault"], first["gates"], first["named"]) == (table.SENSOR, ["drift", "anchor"], {})
+    source = pd.read_parquet(here / changes(one)["ingest__source"])
+    assert set(source.loc[source["when"].dt.month == 4, column]) == {value}
+    second = month(one, 1, small_walk.seen(one.served[1], alarms=(other, column)), REFUSED)
+    assert second["named"] == {table.SENSOR: ["drift"]}
+    assert "--reset" not in said(one)[-4]
+    third = month(one, 2, small_walk.seen(one.served[2], alarms=(column,)), REFUSED)
+    assert third["named"] == {}
+    assert changes(one)["ingest__source"] == "rows.csv"
+    accepted = changes(one)["gates__pretrain__history__accept"]
+    assert accepted == {"2020-01": "known", "2020-04": "broken sensor: the source was repaired"}
+    monitored = [told for told in said(one) if told[0] == "monitor"]
+    assert monitored[2][3:] == ("--reset", "repaired: broken sensor")
+    one.always.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "found", "promotion", "by"),
+    [
+        (table.LABELS, {"quality": {"verdict": "bad"}}, REFUSED, ["quality"]),
+        (table.OUTAGE, {"labels": {"verdict": "missing"}}, REFUSED, ["labels"]),
+        (table.LABELS, {}, {**REFUSED, "gates": ["baseline"]}, ["baseline"]),
+        (table.LABELS, {}, {**REFUSED, "gates": ["drift"], "reason": "late: 0.7 from history"}, ["drift"]),
+        (table.LABELS, {}, {**REFUSED, "gates": ["drift"], "reason": "x moved, and later z"}, None),
+        (table.OUTAGE, {"decision": "halted"}, REFUSED, None),
+        (table.TAMPERED, {}, {**REFUSED, "gates": ["digest"]}, ["digest"]),
+        (table.TAMPERED, {}, PROMOTED, None),
+    ],
+)
+def test_each_fault_is_named_by_the_gates_that_speak_of_it(
+    here: Path, fault: str, found: dict[str, Any], promotion: dict[str, Any], by: list[str] | None
+) -> None:
+    one = small_walk.walk(here, faults=True)
+    one.always.faults.clear()
+    one.always.faults[fault] = one.served[0]
+    (here / ".mlflow/artifacts/run/artifacts/model_1").mkdir(parents=True)
+    model = here / ".mlflow/artifacts/run/artifacts/model_1/model.skops"
+    model.write_bytes(b"as it was registered")
+    seen = small_walk.seen(one.served[0], **{"decision": "retrain", **found})
+    assert month(one, 0, seen, promotion)["named"] == ({fault: by} if by else {})
+    assert (model.read_bytes() == b"as it was registered") == (fault != table.TAMPERED)
+    assert (("register",) in said(one)) == (fault == table.TAMPERED)
+    one.always.close()
+
+
+def test_a_killed_trainer_is_tried_to_be_promoted_and_trained_again_in_the_next_month(here: Path) -> None:
+    one = small_walk.walk(here, faults=True)
+    one.always.faults.clear()
+    one.always.faults[table.KILLED] = one.served[0]
+    found = month(one, 0, small_walk.seen(one.served[0]), {**REFUSED, "gates": []})
+    assert said(one)[1:] == [("repro", True), ("promote",)]
+    assert (found["outcome"], found["gates"], found["named"]) == ("refused", ["repro"], {table.KILLED: ["repro"]})
+    assert month(one, 1, small_walk.seen(one.served[1]))["outcome"] == "promoted"
+    assert said(one)[-3] == ("repro", False)
+    one.always.close()
+
+
+def test_a_fault_of_a_retraining_waits_for_one(here: Path) -> None:
+    one = small_walk.walk(here, faults=True)
+    one.always.faults.clear()
+    one.always.faults |= {table.KILLED: one.served[0], table.LABELS: one.served[0]}
+    month(one, 0, small_walk.seen(one.served[0], "watch"))
+    one.postpone(0)
+    assert one.always.faults[table.KILLED] == one.served[0]
+    one.postpone(1)
+    assert one.always.faults == {table.KILLED: one.served[1], table.LABELS: one.served[0]}
+    month(one, 1, small_walk.seen(one.served[1]), {**REFUSED, "gates": []})
+    one.postpone(2)
+    assert one.always.faults[table.KILLED] == one.served[1]
+    one.always.close()
+
+
+def test_a_challenger_that_no_pipeline_made_is_not_tampered_with(here: Path) -> None:
+    """A gate closed before there was one to register: the fault waits for the next."""
+    one = small_walk.walk(here, faults=True)
+    one.always.faults.clear()
+    one.always.faults[table.TAMPERED] = one.served[0]
+    assert isinstance(one.clone, small_walk.Recorded)
+    one.clone.red.append("calibration")
+    assert month(one, 0, small_walk.seen(one.served[0]))["struck"] == []
+    one.postpone(1)
+    assert one.always.faults[table.TAMPERED] == one.served[1]
+    one.always.close()
+
+
+def test_a_challenger_that_cannot_be_registered_cannot_be_tampered_with(here: Path) -> None:
+    one = small_walk.walk(here, faults=True)
+    with pytest.raises(InputError, match="`register` failed: it said so"):
+        one.tamper(0)
+    one.always.close()
+
+
+def test_the_monitors_findings_are_named_like_gates(here: Path) -> None:
+    one = small_walk.walk(here)
+    all_of_it = small_walk.seen(one.served[0], "halted", ("x",), quality={"verdict": "bad"}, age_days=100,
+                                labels={"verdict": "missing"})  # fmt: skip
+    assert walk.findings(all_of_it) == ["drift", "quality", "labels", "age", "breaker"]
+    assert walk.findings(small_walk.seen(one.served[0], age_days=None, windows=[])) == []
+    one.always.close()

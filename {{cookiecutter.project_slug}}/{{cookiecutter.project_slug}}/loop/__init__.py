@@ -1,0 +1,1 @@
+"""The back-test of the whole loop: the table's own months, served, monitored, retrained and promoted or refused."""

@@ -16,6 +16,8 @@ from typing import Any
 
 from project import HERE, Figure, Project
 
+#: Days of the ordinary windows that broken ones are set against.
+UNBROKEN = 7
 EVIDENTLY = ("evidently==0.7.23", "pandas<3", "pyarrow")
 
 
@@ -56,26 +58,28 @@ def drift(project: Project) -> list[Figure]:
     return [*alarms(index, judged), speed(built, looked, report)]
 
 
-def alarms(index: list[dict[str, Any]], judged: list[list[bool]]) -> list[Figure]:
-    """The lines about windows: `judged` says of each in `index` whether one column, and half of them, drift."""
-    ordinary: dict[int, list[tuple[bool, bool, bool]]] = defaultdict(list)
+def alarms(index: list[dict[str, Any]], judged: list[tuple[list[str], bool]]) -> list[Figure]:
+    """The lines about windows: `judged` says of each in `index` which columns drift, and whether half of them do."""
+    ordinary: dict[int, list[tuple[bool, list[str], bool]]] = defaultdict(list)
     broken: dict[str, dict[str, list[tuple[bool, bool]]]] = defaultdict(lambda: defaultdict(list))
-    for about, (column, table) in zip(index, judged, strict=True):
+    for about, (names, table) in zip(index, judged, strict=True):
         if about["kind"] == "ordinary":
-            ordinary[about["days"]].append((about["ours"], column, table))
+            ordinary[about["days"]].append((about["ours"], names, table))
         else:
-            broken[about["kind"]][about["column"]].append((about["ours"], column))
+            broken[about["kind"]][about["column"]].append((about["ours"], bool(names)))
     found = []
     for days, seen in ordinary.items():
-        mine, any_column, half = (percent(list(one)) for one in zip(*seen, strict=True))
+        any_column, half = percent([bool(names) for _, names, _ in seen]), percent([table for *_, table in seen])
         what = f"ordinary windows that alarm, {days} day{'s' * (days > 1)}"
+        mine = percent([one for one, *_ in seen])
         found.append(Figure(what, mine, "5 %", f"Evidently {any_column}; half of its columns in {half}"))
     for kind, columns in broken.items():
-        everything = [pair for pairs in columns.values() for pair in pairs]
-        said_of = [f"{name} {percent([one for _, one in pairs])}" for name, pairs in columns.items()]
-        mine = percent([one for one, _ in everything])
-        found.append(Figure(f"{kind}: windows in which it is found", mine, "at least 90 %",
-                            f"Evidently {percent([one for _, one in everything])}: {', '.join(said_of)}"))  # fmt: skip
+        told = [f"{name} {percent([theirs for _, theirs in pairs])}"
+                f" (unbroken {percent([name in names for _, names, _ in ordinary[UNBROKEN]])})"
+                for name, pairs in columns.items()]  # fmt: skip
+        mine = percent([one for pairs in columns.values() for one, _ in pairs])
+        what = f"{kind}: windows in which it is found"
+        found.append(Figure(what, mine, "at least 90 %", f"Evidently {', '.join(told)}"))
     return found
 
 

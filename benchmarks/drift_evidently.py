@@ -1,7 +1,8 @@
 """What Evidently's default preset says of the windows that `drift_ours.py` left; in an environment of its own.
 
-`drift_evidently.py windows OUT` prints for each window of `index.json` whether the broken column drifts (any column, of
-an ordinary one) and whether the table does; `drift_evidently.py million OUT` prints the seconds of one report.
+`drift_evidently.py windows OUT` prints for each window of `index.json` the columns that drift (of a broken window, only
+the one that is broken is looked at) and whether the table does; `drift_evidently.py million OUT` prints the seconds of
+one report.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from evidently.presets import DataDriftPreset
 warnings.filterwarnings("ignore")  # of what it is built on
 
 
-def drifts(rows: pd.DataFrame, reference: pd.DataFrame, columns: list[str] | None) -> tuple[bool, bool]:
-    """Whether any of these columns (all, unless named) drifts, and whether half of them do: its default for a table."""
+def drifts(rows: pd.DataFrame, reference: pd.DataFrame, columns: list[str] | None) -> tuple[list[str], bool]:
+    """Which of these columns (all, unless named) drift, and whether half of them do: its default for a table."""
     filled = [name for name in columns or rows if rows[name].notna().any()]  # it raises at an empty column
-    found = Report([DataDriftPreset(columns=filled)]).run(rows, reference).dict()["metrics"]
-    (count,) = (one["value"] for one in found if one["metric_name"].startswith("DriftedColumnsCount"))
-    return count["count"] > 0, count["share"] >= 0.5
+    count, *each = Report([DataDriftPreset(columns=filled)]).run(rows, reference).dict()["metrics"]
+    limits = [(one["config"]["column"], one["config"]["threshold"], one) for one in each]
+    found = [name for name, limit, one in limits
+             if (one["value"] < limit if "p_value" in one["config"]["method"] else one["value"] >= limit)]  # fmt: skip
+    if len(found) != count["value"]["count"]:
+        raise SystemExit(f"Evidently counts {count['value']}, and we {found}")
+    return found, count["value"]["share"] >= 0.5
 
 
 def windows(out: Path) -> None:

@@ -124,13 +124,12 @@ class Walk:
         record.write_parquet(frame_of(said), path)
 
     def monitor(self, index: int) -> dict[str, Any]:
-        """What the monitor reports at the month's end; its breaker is reset when a source was repaired."""
+        """What the monitor reports at the month's end; its breaker is reset by whom a named fault had called."""
         end, mended = self.served[index].end, self.done[-1]["named"] if self.done else {}
         earlier = self.clone.read("monitor")
         if earlier and earlier["until"] == str(end):
             return earlier
-        repaired = [fault for fault in mended if fault in tables.OF_ROWS]
-        reset = ["--reset", f"repaired: {', '.join(repaired)}"] if repaired else []
+        reset = ["--reset", f"repaired: {', '.join(mended)}"] if mended else []
         done = self.clone.command("monitor", "--until", end.isoformat(), *reset)
         found = self.clone.read("monitor")
         if not found or found["until"] != str(end):

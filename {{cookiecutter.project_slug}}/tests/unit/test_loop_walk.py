@@ -173,6 +173,17 @@ def test_a_broken_sensor_is_named_by_an_alarm_on_its_column_and_mended_from_then
     one.always.close()
 
 
+def test_a_fault_is_not_in_the_source_before_its_month(here: Path) -> None:
+    one = small_walk.walk(here, faults=True)
+    one.always.faults.clear()
+    one.always.faults[table.LABELS] = one.served[1]
+    one.publish(one.served[0])
+    assert changes(one)["ingest__source"] == "rows.csv"
+    one.publish(one.served[1])
+    assert changes(one)["ingest__source"] != "rows.csv"
+    one.always.close()
+
+
 @pytest.mark.parametrize(
     ("fault", "found", "promotion", "by"),
     [

@@ -67,10 +67,14 @@ def rounded(value: Any) -> Any:
     return value
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, its lines ended as they are. Raises StoreError."""
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+
+
 def write_json(path: Path, data: dict[str, Any], indent: int | None = 2) -> None:
     """Write `data` as JSON, indented unless it is for no reader, floats to six significant digits."""
-    text = json.dumps(rounded(data), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+    write_text(path, json.dumps(rounded(data), indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

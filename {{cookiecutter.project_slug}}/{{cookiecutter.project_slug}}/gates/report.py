@@ -113,4 +113,4 @@ def write(last: str) -> None:
         return
     ran = names[: names.index(last) + 1]
     text = page({stage: record.read_json(REPORTS[stage])["gates"] for stage in ran})
-    record.write_atomically(PAGE, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+    record.write_text(PAGE, text)

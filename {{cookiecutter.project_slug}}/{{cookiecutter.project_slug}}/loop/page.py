@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .. import record
+from .. import record, svg
 from ..gates.report import cell, number
 from .figures import POLICIES
 
@@ -59,18 +59,11 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def picture(found: dict[str, Any], path: Path) -> None:
-    """Draw loss and AUC by month into an SVG: a line for each policy, promotions, refusals and faults marked.
-
-    The same bytes for the same figures: no date, and ids by a fixed salt.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
+def picture(found: dict[str, Any]) -> str:
+    """Loss and AUC by month as SVG: a line for each policy, promotions, refusals and faults marked."""
     months = found["months"]
     shown = [name for name in ("loss", "auc") if any(m["policies"][POLICIES[0]][name] is not None for m in months)]
-    with matplotlib.rc_context({"svg.hashsalt": "loop", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9, 2.8 * len(shown)), layout="constrained")
+    with svg.figure(9, 2.8 * len(shown)) as figure:
         for axes, name in zip(figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0], shown, strict=True):
             for policy, colour in COLOURS.items():
                 values = [float("nan") if (v := m["policies"][policy][name]) is None else v for m in months]
@@ -89,15 +82,12 @@ def picture(found: dict[str, Any], path: Path) -> None:
         for outcome, (marker, colour) in MARKS.items():
             axes.plot([], [], marker, color=colour, label=outcome)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
-        record.write_atomically(path, lambda partial: figure.savefig(partial, format="svg", metadata={"Date": None}))
+        return svg.write(figure)
 
 
 def write(found: dict[str, Any]) -> None:
     """Write the report and what is made of it."""
     record.write_json(REPORT, found)
     found = record.read_json(REPORT)
-    picture(found, REPORT.with_suffix(".svg"))
-    text = markdown(found)
-    record.write_atomically(
-        REPORT.with_suffix(".md"), lambda partial: partial.write_text(text, encoding="utf-8", newline="\n")
-    )
+    for suffix, text in ((".svg", picture(found)), (".md", markdown(found))):
+        record.write_text(REPORT.with_suffix(suffix), text)

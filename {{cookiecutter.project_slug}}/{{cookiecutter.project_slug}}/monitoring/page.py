@@ -2,80 +2,63 @@
 
 from __future__ import annotations
 
-import io
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .. import record
+from .. import record, svg
 from ..gates.report import number, table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PAGE = Path("reports/monitor.md")
 PICTURES = Path("reports/monitor")
-#: Colour-blind safe (Okabe and Ito 2008): quiet, alarm.
-BLUE, RED = "#0072B2", "#D55E00"
+#: Colour-blind safe (Okabe and Ito 2008): quiet, alarm; and what is judged by.
+BLUE, RED, GREY = "#0072B2", "#D55E00", "#777777"
 
 
-def drift_picture(report: dict[str, Any]) -> Figure:
+def drift_picture(report: dict[str, Any]) -> str:
     """Each aspect's distance as a share of its threshold, the latest window full and earlier ones faint."""
-    from matplotlib.figure import Figure
-
     shown = [window for window in report["windows"] if window["aspects"]]
     names = [one["aspect"] for one in shown[-1]["aspects"]]
-    figure = Figure(figsize=(7, 0.8 + 0.25 * len(names)), layout="constrained")
-    axes = figure.subplots()
-    for window in shown:
-        opacity, size = (1.0, 6) if window is shown[-1] else (0.25, 4)
-        for one in window["aspects"]:
-            if one["aspect"] in names:
-                share = min(one["distance"] / max(one["threshold"], 1e-9), 2.0)
-                colour = RED if one["alarm"] else BLUE
-                axes.plot(share, names.index(one["aspect"]), "o", color=colour, alpha=opacity, markersize=size)
-    axes.axvline(1, color="#777777", linewidth=1)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 2.05)
-    axes.set_xlabel("distance from the reference, in thresholds (2 and more at the edge)")
-    return figure
+    with svg.figure(7, 0.8 + 0.25 * len(names)) as figure:
+        axes = figure.subplots()
+        for window in shown:
+            opacity, size = (1.0, 6) if window is shown[-1] else (0.25, 4)
+            for one in window["aspects"]:
+                if one["aspect"] in names:
+                    share = min(one["distance"] / max(one["threshold"], 1e-9), 2.0)
+                    colour = RED if one["alarm"] else BLUE
+                    axes.plot(share, names.index(one["aspect"]), "o", color=colour, alpha=opacity, markersize=size)
+        axes.axvline(1, color=GREY, linewidth=1)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 2.05)
+        axes.set_xlabel("distance from the reference, in thresholds (2 and more at the edge)")
+        return svg.write(figure)
 
 
-def slices_picture(report: dict[str, Any]) -> Figure:
+def slices_picture(report: dict[str, Any]) -> str:
     """The gain on knowing nothing in each slice, with its interval."""
-    from matplotlib.figure import Figure
-
     parts = [part for part in report["quality"]["slices"] if part["low"] is not None]
-    figure = Figure(figsize=(7, 0.8 + 0.25 * len(parts)), layout="constrained")
-    axes = figure.subplots()
-    for k, part in enumerate(parts):
-        colour = RED if part["verdict"] == "fail" else BLUE
-        axes.plot([part["low"], part["high"]], [k, k], color=colour)
-        axes.plot(part["value"], k, "o", color=colour)
-    axes.axvline(0, color="#777777", linewidth=1)
-    axes.set_yticks(range(len(parts)), [f"{part['slice']} ({part['rows']})" for part in parts])
-    axes.invert_yaxis()
-    axes.set_xlabel(f"gain in {report['quality']['metric']} on knowing nothing; above 0 is better")
-    return figure
-
-
-def svg(figure: Figure) -> str:
-    """A figure as SVG; the same bytes for the same figure."""
-    import matplotlib
-
-    out = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "0", "svg.fonttype": "none"}):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+    with svg.figure(7, 0.8 + 0.25 * len(parts)) as figure:
+        axes = figure.subplots()
+        for k, part in enumerate(parts):
+            colour = RED if part["verdict"] == "fail" else BLUE
+            axes.plot([part["low"], part["high"]], [k, k], color=colour)
+            axes.plot(part["value"], k, "o", color=colour)
+        axes.axvline(0, color=GREY, linewidth=1)
+        axes.set_yticks(range(len(parts)), [f"{part['slice']} ({part['rows']})" for part in parts])
+        axes.invert_yaxis()
+        axes.set_xlabel(f"gain in {report['quality']['metric']} on knowing nothing; above 0 is better")
+        return svg.write(figure)
 
 
 def pictures(report: dict[str, Any]) -> dict[str, str]:
     """The pictures that the report has figures for, by name."""
     found = {}
     if any(window["aspects"] for window in report["windows"]):
-        found["drift"] = svg(drift_picture(report))
+        found["drift"] = drift_picture(report)
     if any(part["low"] is not None for part in report["quality"]["slices"]):
-        found["slices"] = svg(slices_picture(report))
+        found["slices"] = slices_picture(report)
     return found
 
 
@@ -117,8 +100,6 @@ def page(report: dict[str, Any], drawn: list[str]) -> str:
 
 def write(report: dict[str, Any]) -> None:
     """Write `reports/monitor.md` and the pictures it shows. Raises StoreError."""
-    import shutil
-
     drawn = pictures(report)
 
     def draw(partial: Path) -> None:
@@ -128,5 +109,4 @@ def write(report: dict[str, Any]) -> None:
 
     shutil.rmtree(PICTURES, ignore_errors=True)
     record.write_atomically(PICTURES, draw)
-    text = page(report, list(drawn))
-    record.write_atomically(PAGE, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+    record.write_text(PAGE, page(report, list(drawn)))

@@ -107,14 +107,9 @@ def main() -> int:
         text = render(run)
         with sound("evaluate"):
             filled = card.filled(run)
-        write(OUT, text)
+        record.write_text(OUT, text)
         if filled:
-            write(card.CARD, filled)
+            record.write_text(card.CARD, filled)
     print(f"{OUT}: {whole(run)[0]}")
     print(f"{card.CARD}: {'filled from the run' if filled else 'left as it is: run `dvc repro` first'}")
     return 0
-
-
-def write(path: Path, text: str) -> None:
-    """Write text, whole or not at all."""
-    record.write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
+
+from .. import svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ WIDTH, ROW, AXIS = 4.3, 0.23, 0.62
 #: Characters of a label.
 LABEL = 22
 SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "report", "text.parse_math": False, "font.size": 10, "text.color": INK,
+    "font.size": 10, "text.color": INK,
     "axes.edgecolor": RULE, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
     "axes.grid": True, "grid.color": RULE, "grid.linewidth": 0.5,
@@ -71,12 +71,8 @@ def forest(name: str, about: str, panels: dict[str, list[Mark]]) -> str:
 
     `name` is unique in the page, `about` says in words what is to be seen.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(SETTINGS):
-        heights = [AXIS + ROW * len(marks) for marks in panels.values()]
-        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    heights = [AXIS + ROW * len(marks) for marks in panels.values()]
+    with svg.figure(WIDTH, sum(heights), SETTINGS) as figure:
         axes = figure.subplots(len(panels), height_ratios=heights, squeeze=False)[:, 0]
         for ax, (label, marks) in zip(axes, panels.items(), strict=True):
             rows(ax, marks)
@@ -114,11 +110,7 @@ def rows(ax: Axes, marks: list[Mark]) -> None:
 
 def curves(name: str, about: str, lines: list[Line], axes: Sequence[str], diagonal: bool = False) -> str:
     """Curves in one panel, with a legend where there are several; `axes` are the labels of x and y; SVG."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
+    with svg.figure(WIDTH, 3.1, SETTINGS) as figure:
         ax = figure.subplots()
         if diagonal:
             ax.axline((0, 0), slope=1, color=MUTED, linewidth=1, linestyle=":")
@@ -141,12 +133,8 @@ def curves(name: str, about: str, lines: list[Line], axes: Sequence[str], diagon
 
 def inline(figure: Figure, name: str, about: str) -> str:
     """The figure as an SVG element for a page: ids of its own, the page's colours, a label, no date and no maker."""
-    out = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a letter that matplotlib's font lacks: the reader's may have it
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     ElementTree.register_namespace("", SVG)
-    root = ElementTree.fromstring(out.getvalue())
+    root = ElementTree.fromstring(svg.write(figure, transparent=True))
     for maker in root.findall(f"{{{SVG}}}metadata"):
         root.remove(maker)
     for element in root.iter():

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.serving import monitored
 
 LATEST = {
@@ -137,3 +142,17 @@ def test_it_is_read_again_only_when_it_has_changed(page, write, monkeypatch):
     write(REPORT | {"decision": "halted"}, 7)  # in the same second, as far as the times of the file's content say
     assert samples(page)["monitor_decision halted"] == 1
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [
+        (r"monitor_windows_alarming\S+ >= (\S+)", lambda monitor: monitor.alarms),
+        (r"monitor_labels_share\S+ < (\S+)", lambda monitor: monitor.quality.min_share),
+    ],
+)
+def test_a_limit_that_stands_in_the_alert_rules_too_is_the_same_there(rule: str, limit: Callable[[Any], float]) -> None:
+    """Prometheus cannot read params.yaml: whoever changes one changes both."""
+    root = Path(config.__file__).resolve().parents[1]
+    found = re.findall(rule, (root / "monitoring/alerts.yml").read_text(encoding="utf-8"))
+    assert [float(one) for one in found] == [limit(config.load(root / "params.yaml").monitor)]

@@ -190,6 +190,20 @@ def test_the_champions_own_answers_are_judged_and_the_last_of_each(project: Proj
     assert found["labels"]["due"] == 540
 
 
+def test_nulls_of_a_column_that_had_none_are_nulls() -> None:
+    """The first null of a column falls where the reference has no bin of its own for it."""
+    never = reference.Aspect(reference.Bins(None, ["False"]), np.array([[20, 0]]))
+    seldom = reference.Aspect(reference.Bins(None, ["False", "True"]), np.array([[19, 1, 0]]))
+    place = reference.Aspect(reference.Bins(None, ["a"]), np.array([[20, 0]]))
+    aspects = {"x null": never, "z null": seldom, "place": place}
+    kept = reference.Reference(None, aspects, {}, np.array([0.5]), 0.1, 20)
+    counts = {"x null": np.array([15, 5]), "z null": np.array([10, 10, 0]), "place": np.array([18, 2])}
+    window = windows.Window(END - 7 * DAY, END, 20, counts)
+    found = monitor.shares(window, kept, config.Monitor.model_validate(small_project.MONITOR))
+    assert found["nulls"] == {"x": 0.25, "z": 0.5}
+    assert found["unseen"] == {"place": 0.1}
+
+
 def test_few_rows_say_nothing(project: Project) -> None:
     project.set("monitor.min_rows", 141)
     code, found = report("--until", "2020-04-28")

@@ -49,8 +49,10 @@ def shares(window: Window, kept: Reference, settings: config.Monitor) -> dict[st
     for name, counts in window.inputs.items():
         aspect = kept.inputs[name]
         total = max(float(counts.sum()), 1.0)
-        if name.endswith(" null") and "True" in aspect.bins.values:
-            nulls[name.removesuffix(" null")] = float(counts[aspect.bins.values.index("True")]) / total
+        if name.endswith(" null"):
+            known = aspect.bins.values
+            place = known.index("True") if "True" in known else -1  # where a first null is counted
+            nulls[name.removesuffix(" null")] = float(counts[place]) / total
         elif aspect.bins.cuts is None and aspect.rows[:, -1].sum() == 0:
             unseen[name] = float(counts[-1]) / total
     return {"rows": window.rows, "days_without_rows": settings.window_days - len(window.days), "nulls": nulls,

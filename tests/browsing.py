@@ -75,7 +75,7 @@ def show(driver: webdriver.Chrome, page: Path, width: int, scheme: str) -> None:
 
 def asked(driver: webdriver.Chrome) -> set[str]:
     """Return the addresses that the browser asked for since the last look."""
-    log: list[dict[str, Any]] = driver.get_log("performance")  # type: ignore[no-untyped-call]
+    log: list[dict[str, Any]] = driver.get_log("performance")  # type: ignore[no-untyped-call]  # selenium leaves it untyped
     events = [json.loads(entry["message"])["message"] for entry in log]
     sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return {str(one["request"]["url"]) for one in sent}
@@ -83,7 +83,7 @@ def asked(driver: webdriver.Chrome) -> set[str]:
 
 def complaints(driver: webdriver.Chrome) -> list[str]:
     """Return what the console says since the last look."""
-    log: list[dict[str, Any]] = driver.get_log("browser")  # type: ignore[no-untyped-call]
+    log: list[dict[str, Any]] = driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium leaves it untyped
     return [str(entry["message"]) for entry in log]
 
 

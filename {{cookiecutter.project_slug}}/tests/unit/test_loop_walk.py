@@ -32,7 +32,7 @@ def month(one: walk.Walk, index: int, found: dict[str, Any], promotion: dict[str
     assert isinstance(one.clone, small_walk.Recorded)
     one.clone.reports.update(monitor=found, promotion=promotion)
     one.clone.codes["monitor"] = 3
-    one.done.append(one.month(index, small_walk.Answers()))  # type: ignore[arg-type]
+    one.done.append(one.month(index, small_walk.Answers()))
     return one.done[-1]
 
 
@@ -105,8 +105,8 @@ def test_a_month_begun_twice_is_logged_once_and_a_served_one_not_served_again(he
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "read", lambda folder, start, end, columns: iter([logged, logged]))
         patch.setattr(parts, "forget", lambda folder, ids, seconds: forgotten.append((folder, ids, seconds)))
-        one.serve(0, asking)  # type: ignore[arg-type]
-        one.serve(0, asking)  # type: ignore[arg-type]
+        one.serve(0, asking)
+        one.serve(0, asking)
     assert forgotten == [(here / "predictions", ["4", "5", "4", "5"], 0)]
     assert [len(rows) for rows in asking.rows] == [600]
     assert record.read_json(walk.STATE)["began"] > "2020-01-01"
@@ -143,7 +143,7 @@ def test_a_command_that_fails_ends_the_walk_with_what_it_said(here: Path, comman
         one.clone.reports["monitor"] = small_walk.seen(one.served[0])
     one.clone.codes[command] = 1
     with pytest.raises(InputError, match=f"`{command}` failed: it said so"):
-        one.month(0, small_walk.Answers())  # type: ignore[arg-type]
+        one.month(0, small_walk.Answers())
     one.always.close()
 
 

@@ -181,7 +181,8 @@ class Walk:
         if seen["decision"] == "retrain" and not last:  # of the last there is no month left to serve
             outcome, closed, why = self.retrain(index, struck)
             gates, reason = [*gates, *closed], f"{reason}; {outcome}: {why}"
-        digest = self.clone.read("promotion")["challenger"]["digest"] if outcome == "promoted" else self.champion  # type: ignore[index]
+        promoted = self.clone.read("promotion") if outcome == "promoted" else None
+        digest = promoted["challenger"]["digest"] if promoted else self.champion
         server.follow(digest)
         return {"month": month.name, "rows": len(self.table.served(month)), "fault": ", ".join(struck) or None,
                 "decision": seen["decision"], "outcome": outcome, "gates": list(dict.fromkeys(gates)), "reason": reason,

@@ -35,7 +35,8 @@ def predicted(folder: Path, start: dt.datetime, end: dt.datetime, time: str, dig
     import pandas as pd
 
     wanted = [parts.ID, parts.DIGEST, time, *contract.scores(parts.PREDICTED)]
-    found = [frame[frame[parts.DIGEST] == digest][wanted] for frame in windows.between(folder, start, end, time)]
+    logged = windows.between(folder, start, end, time, wanted)
+    found = [frame[frame[parts.DIGEST] == digest][wanted] for frame in logged]
     table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=wanted)
     return table.drop_duplicates(parts.ID, keep="last")
 

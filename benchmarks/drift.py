@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from project import HERE, Figure, Project
+from project import HERE, Figure, Project, environment
 
 #: Days of the ordinary windows that broken ones are set against.
 UNBROKEN = 7
@@ -30,15 +29,6 @@ def said(command: list[str | Path], folder: Path) -> Any:
     return json.loads((done.stdout.splitlines() or ["null"])[-1])
 
 
-def environment(folder: Path) -> Path:
-    """The Python of a new environment with Evidently."""
-    uv = [sys.executable, "-m", "uv"]
-    python = folder / "bin" / "python"
-    subprocess.run([*uv, "venv", "-q", "-p", sys.executable, str(folder)], check=True)
-    subprocess.run([*uv, "pip", "install", "-q", "--python", str(python), *EVIDENTLY], check=True)
-    return python
-
-
 def percent(found: list[bool]) -> str:
     """The share of those that are true."""
     return f"{sum(found) / len(found):.0%}"
@@ -49,7 +39,7 @@ def drift(project: Project) -> list[Figure]:
     ours = [project.root / ".venv/bin/python", HERE / "drift_ours.py"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        theirs = [environment(out / "environment"), HERE / "drift_evidently.py"]
+        theirs = [environment(out / "environment", *EVIDENTLY), HERE / "drift_evidently.py"]
         said([*ours, "windows", out], project.root)
         judged = said([*theirs, "windows", out], out)
         index = json.loads((out / "index.json").read_text(encoding="utf-8"))

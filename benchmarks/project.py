@@ -121,6 +121,14 @@ class Project:
         return float(made.stdout)
 
 
+def environment(folder: Path, *packages: str) -> Path:
+    """The Python of a new environment with these packages, apart from the project's."""
+    uv, python = [sys.executable, "-m", "uv"], folder / "bin" / "python"
+    subprocess.run([*uv, "venv", "-q", "-p", sys.executable, folder], check=True)
+    subprocess.run([*uv, "pip", "install", "-q", "--python", python, *packages], check=True)
+    return python
+
+
 def ratio(part: Cost, whole: Cost) -> str:
     """How many times as long the first takes."""
     return f"{part.seconds / whole.seconds:.2f}x"

@@ -20,6 +20,7 @@ from drift import drift
 from loop import loop
 from project import HERE, ROUNDS, TEMPLATE, Cost, Figure, Project, cost, in_turns, ratio, seconds
 from serve import batch, serve
+from wages import wages
 
 MARKS = ("<!-- figures: made by nox -s bench -->", "<!-- figures end -->")
 
@@ -126,10 +127,11 @@ def statistics(project: Project) -> list[Figure]:
 
 
 PARTS: dict[str, Callable[[Project], list[Figure]]] = {
-    part.__name__: part for part in (start, bake, noop, statistics, serve, batch, drift, pipeline, large, growth, loop)
+    part.__name__: part
+    for part in (start, bake, noop, statistics, serve, batch, drift, pipeline, large, growth, loop, wages)
 }
 #: Parts that run only when they are named.
-LONG = ("loop",)
+LONG = ("loop", "wages")
 
 
 def line(figure: Figure) -> str:

@@ -64,6 +64,7 @@ def compared(walks: dict[str, dict[str, Any]], what: str) -> list[Figure]:
 def years(project: Project, tables: dict[str, Path], what: str) -> list[Figure]:
     """The clean and the faulted year of each table; the pictures of the first go beside the figures."""
     figures = []
+    project.begin_anew()
     for year, faults in (("clean", False), ("faulted", True)):
         walks = {name: walked(project, table, faults) for name, table in reversed(tables.items())}
         shutil.copy(project.root / "reports/loop.svg", HERE / f"loop_{what}_{year}.svg")

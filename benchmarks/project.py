@@ -93,10 +93,7 @@ class Project:
             return self.cost("python", str(HERE / "plain.py"), "demo/flights.parquet", out, "--mlflow", how)
 
     def enlarge(self, rows: int) -> float:
-        """Give the source so many rows, drawn from its own days with new ids; its size in memory, in MB.
-
-        The project's past goes, by which gate `history` would know the days and refuse other rows of them.
-        """
+        """Give the source so many rows, drawn from its own days with new ids; its size in memory, in MB."""
         table = self.root / "demo/flights.parquet"
         kept = self.root / "demo/original.parquet"
         if not kept.exists():
@@ -111,14 +108,18 @@ class Project:
         made = subprocess.run(
             [python, "-c", script, kept, table, str(rows)], check=True, capture_output=True, text=True
         )
+        self.begin_anew()
+        return float(made.stdout)
+
+    def begin_anew(self) -> None:
+        """Leave the past, by which gate `history` would know the days and refuse other rows of them."""
         shutil.rmtree(self.root / ".git")
         for report in self.root.glob("reports/*.json"):
             report.unlink()
         (self.root / "dvc.lock").unlink(missing_ok=True)
         someone = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-        for command in (["init", "-q"], ["add", "-A"], [*someone, "commit", "-qm", f"{rows} rows"]):
+        for command in (["init", "-q"], ["add", "-A"], [*someone, "commit", "-qm", "Other rows"]):
             subprocess.run(["git", *command], cwd=self.root, check=True)
-        return float(made.stdout)
 
 
 def environment(folder: Path, *packages: str) -> Path:

@@ -100,9 +100,8 @@ class Answers:
 
 def seen(month: Month, decision: str = "retrain", alarms: tuple[str, ...] = (), **found: Any) -> dict[str, Any]:
     """A report of the monitor at the end of a month."""
-    verdict = "alarm" if alarms else "quiet"
+    concerns = [{"gate": "drift", "said": f"drift in {', '.join(alarms)}", "asks": True}] if alarms else []
     return {
-        "decision": decision, "reason": "as it was found", "until": str(month.end),
-        "windows": [{"verdict": verdict, "alarms": [*alarms]}], "quality": {"verdict": "good"},
-        "labels": {"verdict": "arrive"}, "age_days": 10, "max_age_days": 92, **found,
+        "decision": decision, "reason": "as it was found", "until": str(month.end), "concerns": concerns,
+        "windows": [{"alarms": [*alarms]}], **found,
     }  # fmt: skip

@@ -9,13 +9,14 @@ import pytest
 
 from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.monitoring import decision
-from {{ cookiecutter.project_slug }}.monitoring.decision import Retraining, decide, needs
+from {{ cookiecutter.project_slug }}.monitoring.decision import Concern, Retraining, decide, needs
 from {{ cookiecutter.project_slug }}.registry import tracking
 
 from . import small_project
 
 NOW = dt.datetime(2024, 3, 1)
 NEVER = dt.datetime.min
+DRIFT, LABELS = Concern("drift", "it moved", True), Concern("labels", "they are missing", False)
 SETTINGS = config.Monitor.model_validate(
     small_project.MONITOR | {"cool_down_days": 3, "max_per_week": 2, "max_refused": 2}
 )
@@ -23,7 +24,7 @@ SETTINGS = config.Monitor.model_validate(
 
 def ago(days: float, version: str = "1") -> Retraining:
     """A retraining that was asked for some days ago."""
-    return Retraining(NOW - dt.timedelta(days=days), version, "drift")
+    return Retraining(NOW - dt.timedelta(days=days), version, "it moved")
 
 
 @pytest.mark.parametrize(
@@ -43,34 +44,34 @@ def test_enough_windows_and_the_latest_must_alarm(alarms: list[bool], asked: boo
 @pytest.mark.parametrize(
     ("past", "decided", "said"),
     [
-        ([], "retrain", "drift"),
-        ([ago(2.9)], "watch", "cool-down until 2024-03-01 02:24:00: drift"),
-        ([ago(3)], "retrain", "drift"),
-        ([ago(6.9, "0"), ago(4, "0")], "watch", "2 retrainings within a week already: drift"),
-        ([ago(7, "0"), ago(4, "0")], "retrain", "drift"),
-        ([ago(30), ago(20)], "halted", "2 retrainings in a row brought no new champion; still: drift"),
-        ([ago(30), ago(20, "0")], "retrain", "drift"),
-        ([ago(0)], "retrain", "drift"),
-        ([ago(30), ago(20), ago(0)], "retrain", "drift"),
-        ([ago(0, "0")], "retrain", "drift"),
-        ([ago(-1), ago(-2)], "retrain", "drift"),
+        ([], "retrain", "it moved"),
+        ([ago(2.9)], "watch", "cool-down until 2024-03-01 02:24:00: it moved"),
+        ([ago(3)], "retrain", "it moved"),
+        ([ago(6.9, "0"), ago(4, "0")], "watch", "2 retrainings within a week already: it moved"),
+        ([ago(7, "0"), ago(4, "0")], "retrain", "it moved"),
+        ([ago(30), ago(20)], "halted", "2 retrainings in a row brought no new champion; still: it moved"),
+        ([ago(30), ago(20, "0")], "retrain", "it moved"),
+        ([ago(0)], "retrain", "it moved"),
+        ([ago(30), ago(20), ago(0)], "retrain", "it moved"),
+        ([ago(0, "0")], "retrain", "it moved"),
+        ([ago(-1), ago(-2)], "retrain", "it moved"),
     ],
 )
 def test_haste_and_futility(past: list[Retraining], decided: str, said: str) -> None:
     """The same question again gets the same answer; what lies ahead, as in a replay, counts for nothing."""
-    assert decide(["drift"], [], NOW, "1", past, NEVER, SETTINGS) == (decided, said)
+    assert decide([DRIFT], NOW, "1", past, NEVER, SETTINGS) == (decided, said)
 
 
 def test_a_reset_lets_old_retrainings_count_no_more() -> None:
     past = [ago(30), ago(20)]
-    assert decide(["drift"], [], NOW, "1", past, NOW - dt.timedelta(days=20), SETTINGS)[0] == "retrain"
-    assert decide(["drift"], [], NOW, "1", past, NOW - dt.timedelta(days=30), SETTINGS)[0] == "halted"
+    assert decide([DRIFT], NOW, "1", past, NOW - dt.timedelta(days=20), SETTINGS)[0] == "retrain"
+    assert decide([DRIFT], NOW, "1", past, NOW - dt.timedelta(days=30), SETTINGS)[0] == "halted"
 
 
 def test_worries_alone_retrain_nothing() -> None:
-    assert decide([], ["labels are missing"], NOW, "1", [], NEVER, SETTINGS) == ("watch", "labels are missing")
-    assert decide([], [], NOW, "1", [ago(30), ago(20)], NEVER, SETTINGS)[0] == "healthy"
-    assert decide(["drift"], ["labels"], NOW, "1", [], NEVER, SETTINGS)[1] == "drift; labels"
+    assert decide([LABELS], NOW, "1", [], NEVER, SETTINGS) == ("watch", "they are missing")
+    assert decide([], NOW, "1", [ago(30), ago(20)], NEVER, SETTINGS)[0] == "healthy"
+    assert decide([LABELS, DRIFT], NOW, "1", [], NEVER, SETTINGS)[1] == "it moved; they are missing"
 
 
 class Registry:

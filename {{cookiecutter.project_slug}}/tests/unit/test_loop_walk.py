@@ -50,7 +50,7 @@ def changes(one: walk.Walk) -> dict[str, Any]:
 
 def test_a_month_is_served_monitored_retrained_and_promoted(here: Path) -> None:
     one = small_walk.walk(here)
-    found = month(one, 0, small_walk.seen(one.served[0], age_days=93))
+    found = month(one, 0, small_walk.seen(one.served[0], concerns=[{"gate": "age"}]))
     assert said(one) == [
         ("monitor", "--until", "2020-05-01T00:00:00"), ("repro", False), ("commit", "Move the window to 2020-05-01"),
         ("promote",),
@@ -187,8 +187,8 @@ def test_a_fault_is_not_in_the_source_before_its_month(here: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "found", "promotion", "by"),
     [
-        (table.LABELS, {"quality": {"verdict": "bad"}}, REFUSED, ["quality"]),
-        (table.OUTAGE, {"labels": {"verdict": "missing"}}, REFUSED, ["labels"]),
+        (table.LABELS, {"concerns": [{"gate": "quality"}]}, REFUSED, ["quality"]),
+        (table.OUTAGE, {"concerns": [{"gate": "labels"}]}, REFUSED, ["labels"]),
         (table.LABELS, {}, {**REFUSED, "gates": ["baseline"]}, ["baseline"]),
         (table.LABELS, {}, {**REFUSED, "gates": ["drift"], "reason": "late: 0.7 from history"}, ["drift"]),
         (table.LABELS, {}, {**REFUSED, "gates": ["drift"], "reason": "x moved, and later z"}, None),
@@ -260,10 +260,8 @@ def test_a_challenger_that_cannot_be_registered_cannot_be_tampered_with(here: Pa
     one.always.close()
 
 
-def test_the_monitors_findings_are_named_like_gates(here: Path) -> None:
+def test_a_halt_is_named_by_the_breaker_after_what_the_monitor_found(here: Path) -> None:
     one = small_walk.walk(here)
-    all_of_it = small_walk.seen(one.served[0], "halted", ("x",), quality={"verdict": "bad"}, age_days=100,
-                                labels={"verdict": "missing"})  # fmt: skip
-    assert walk.findings(all_of_it) == ["drift", "quality", "labels", "age", "breaker"]
-    assert walk.findings(small_walk.seen(one.served[0], age_days=None, windows=[])) == []
+    found = month(one, 0, small_walk.seen(one.served[0], "halted", ("x",)))
+    assert (found["gates"], found["outcome"]) == (["drift", "breaker"], "none")
     one.always.close()

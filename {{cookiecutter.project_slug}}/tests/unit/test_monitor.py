@@ -91,6 +91,7 @@ def test_a_quiet_month_is_healthy(project: Project) -> None:
     assert found["quality"]["loss"]["low"] < found["quality"]["loss"]["value"] < found["quality"]["loss"]["high"]
     assert found["data"]["days_without_rows"] == 0
     assert found["age_days"] == 59
+    assert found["concerns"] == []
     assert found["estimate"] is None
 
 
@@ -104,7 +105,8 @@ def test_drift_asks_once_and_says_so_twice(project: Project, capsys: pytest.Capt
     code, found = report("--until", "2020-04-28")
     assert (code, found["decision"]) == (3, "retrain")
     assert "x" in found["windows"][-1]["alarms"]
-    assert "drift in 3 of 3 windows" in capsys.readouterr().out
+    assert "drift in 3 of 3 windows, the latest in" in capsys.readouterr().out
+    assert [(one["gate"], one["asks"]) for one in found["concerns"]] == [("drift", True)]
     assert report("--until", "2020-04-28") == (3, found)
     assert [one["until"] for one in found["retrainings"]] == ["2020-04-28 00:00:00"]
     aliases = versions.aliases(tracking.client())
@@ -142,6 +144,7 @@ def test_labels_that_do_not_come_are_watched(project: Project) -> None:
     assert (code, found["decision"]) == (0, "watch")
     assert found["labels"]["verdict"] == "missing"
     assert found["quality"]["verdict"] == "unknown"
+    assert [(one["gate"], one["asks"]) for one in found["concerns"]] == [("labels", False)]
     assert found["reason"].startswith("0 of 540 labels that are due have arrived")
 
 
@@ -150,6 +153,7 @@ def test_inverted_labels_are_bad_quality(project: Project) -> None:
     known.assign(late=1 - known["late"]).to_csv("rows.csv", index=False)
     code, found = report("--until", "2020-04-28")
     assert (code, found["quality"]["verdict"]) == (3, "bad")
+    assert {one["gate"]: one["asks"] for one in found["concerns"]}["quality"]
     assert "worse than knowing nothing" in found["reason"]
 
 
@@ -166,6 +170,7 @@ def test_old_training_rows_ask_too(project: Project) -> None:
     project.set("monitor.max_age_days", 50)
     code, found = report("--until", "2020-04-28")
     assert code == 3
+    assert [one["gate"] for one in found["concerns"]] == ["age"]
     assert "days old" in found["reason"]
 
 

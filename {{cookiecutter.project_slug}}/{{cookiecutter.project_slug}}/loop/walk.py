@@ -176,7 +176,8 @@ class Walk:
         self.publish(month)
         self.serve(index, server)
         seen = self.monitor(index)
-        gates, reason, outcome = findings(seen), seen["reason"], "none"
+        gates = [one["gate"] for one in seen["concerns"]] + (["breaker"] if seen["decision"] == "halted" else [])
+        reason, outcome = seen["reason"], "none"
         struck = [fault for fault in tables.OF_ROWS if self.due(fault, index)]
         if seen["decision"] == "retrain" and not last:  # of the last there is no month left to serve
             outcome, closed, why = self.retrain(index, struck)
@@ -206,20 +207,6 @@ class Walk:
                 spoken = column in alarms or bool(re.search(rf"\b{re.escape(column)}\b", reason))
                 found[fault] = [g for g in NAMED_BY[fault] if g in gates and (g not in WITH_COLUMN or spoken)]
         return {fault: by for fault, by in found.items() if by}
-
-
-def findings(seen: dict[str, Any]) -> list[str]:
-    """What the monitor found, as names of gates."""
-    latest = seen["windows"][-1] if seen["windows"] else {"verdict": "insufficient"}
-    age = seen["age_days"]
-    held = {
-        "drift": latest["verdict"] == "alarm",
-        "quality": seen["quality"]["verdict"] == "bad",
-        "labels": seen["labels"]["verdict"] == "missing",
-        "age": age is not None and age > seen["max_age_days"],
-        "breaker": seen["decision"] == "halted",
-    }
-    return [name for name, found in held.items() if found]
 
 
 def scores_of(month: Month) -> Path:

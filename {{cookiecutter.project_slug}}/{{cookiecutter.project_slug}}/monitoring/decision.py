@@ -24,6 +24,15 @@ WEEK = dt.timedelta(days=7)
 
 
 @dataclass(frozen=True)
+class Concern:
+    """A finding that is no good: the gate or part that found it, in words, and whether a retraining may help."""
+
+    gate: str
+    said: str
+    asks: bool
+
+
+@dataclass(frozen=True)
 class Retraining:
     """A retraining that was asked for: at what time of the data, while which version was champion, and why."""
 
@@ -58,16 +67,16 @@ def needs(alarms: list[bool], settings: config.Monitor) -> bool:
     return alarms[-1] and sum(alarms) >= settings.alarms
 
 
-def decide(asks: list[str], worries: list[str], until: dt.datetime, version: str, past: list[Retraining],
-           since: dt.datetime, settings: config.Monitor) -> tuple[str, str]:  # fmt: skip
-    """The decision and its reason. `asks`: what calls for a retraining; `worries`: what a person should look at.
+def decide(concerns: list[Concern], until: dt.datetime, version: str, past: list[Retraining], since: dt.datetime,
+           settings: config.Monitor) -> tuple[str, str]:  # fmt: skip
+    """The decision and its reason: what a retraining cannot help is watched, for a person to look at.
 
     `past`: the retrainings asked for so far, `since`: those before it were reset. The same question twice, as after a
     kill, gets the same answer and counts once.
     """
-    if not asks:
-        return (WATCH, "; ".join(worries)) if worries else (HEALTHY, "nothing calls for a retraining")
-    why = "; ".join([*asks, *worries])
+    why = "; ".join(one.said for one in sorted(concerns, key=lambda one: not one.asks))
+    if not any(one.asks for one in concerns):
+        return (WATCH, why) if concerns else (HEALTHY, "nothing calls for a retraining")
     earlier = [one for one in past if one.until < until]
     if any(one.until == until and one.version == version for one in past):
         return RETRAIN, why

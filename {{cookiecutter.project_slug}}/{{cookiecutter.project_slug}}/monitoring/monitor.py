@@ -12,6 +12,7 @@ from ..errors import GateClosed, InputError
 from ..gates import metrics, reference, verdict
 from ..registry import tracking, versions
 from . import decision, drift, page, quality, windows
+from .decision import Concern
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -104,24 +105,25 @@ def examine(bundle: Path, version: ModelVersion, params: config.Params, until: d
     }
 
 
-def weigh(found: dict[str, Any], settings: config.Monitor) -> tuple[list[str], list[str]]:
-    """What of the findings calls for a retraining, and what a person should look at; sentences."""
-    asks, worries = [], []
+def weigh(found: dict[str, Any], settings: config.Monitor) -> list[Concern]:
+    """What of the findings is no good."""
+    told = []
     alarms = [window["verdict"] == "alarm" for window in found["windows"]]
-    latest = found["windows"][-1]
-    if decision.needs(alarms, settings):
-        asks.append(f"drift in {sum(alarms)} of {len(alarms)} windows, the latest in {', '.join(latest['alarms'])}")
-    elif latest["verdict"] == "alarm":
-        worries.append(f"drift in the latest window alone: {', '.join(latest['alarms'])}")
-    elif latest["verdict"] == "insufficient":
-        worries.append(f"the latest window has {latest['rows']} rows, or the reference too few days, to tell")
+    latest, asks = found["windows"][-1], decision.needs(alarms, settings)
+    if latest["verdict"] == "alarm":
+        windows_ = f"{sum(alarms)} of {len(alarms)} windows, the latest in" if asks else "the latest window alone:"
+        told.append(Concern("drift", f"drift in {windows_} {', '.join(latest['alarms'])}", asks))
+    if latest["verdict"] == "insufficient":
+        few = f"the latest window has {latest['rows']} rows, or the reference too few days, to tell"
+        told.append(Concern("rows", few, False))
     if found["quality"]["verdict"] == "bad":
-        asks.append(found["quality"]["reason"])
+        told.append(Concern("quality", found["quality"]["reason"], True))
     if found["labels"]["verdict"] == "missing":
-        worries.append(found["quality"]["reason"])
+        told.append(Concern("labels", found["quality"]["reason"], False))
     if found["age_days"] is not None and found["age_days"] > settings.max_age_days:
-        asks.append(f"the newest training row is {found['age_days']:.0f} days old (max_age_days)")
-    return asks, worries
+        old = f"the newest training row is {found['age_days']:.0f} days old (max_age_days)"
+        told.append(Concern("age", old, True))
+    return told
 
 
 def monitor(client: MlflowClient, params: config.Params, until: dt.datetime | None, reset: str | None
@@ -136,14 +138,15 @@ def monitor(client: MlflowClient, params: config.Params, until: dt.datetime | No
     if reset:
         decision.reset(client, until, reset)
     past, since = decision.history(client)
-    asks, worries = weigh(found, params.monitor)
+    concerns = weigh(found, params.monitor)
     number = str(version.version)
-    decided, reason = decision.decide(asks, worries, until, number, past, since, params.monitor)
+    decided, reason = decision.decide(concerns, until, number, past, since, params.monitor)
     if decided == decision.RETRAIN:
         decision.ask(client, decision.Retraining(until, number, reason))
         past, _ = decision.history(client)
     told = [{"until": str(one.until), "version": one.version, "reason": one.reason} for one in past]
-    return {"decision": decided, "reason": reason, **found, "retrainings": told}
+    return {"decision": decided, "reason": reason, "concerns": [asdict(one) for one in concerns], **found,
+            "retrainings": told}  # fmt: skip
 
 
 def moment(text: str) -> dt.datetime:

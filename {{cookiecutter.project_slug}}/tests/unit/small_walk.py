@@ -49,23 +49,32 @@ def walk(folder: Path, faults: bool = False, count: int = 9) -> Walk:
 
 
 class Recorded(scratch.Clone):
-    """A clone whose commands answer what `says` holds: exit codes by command, reports by name."""
+    """A clone whose commands answer what it holds: exit codes by command, reports by name (a list: one after another).
+
+    `judged`: the registered models as the last promotion found them.
+    """
 
     said: list[tuple[Any, ...]]
     codes: dict[str, int]
-    reports: dict[str, dict[str, Any]]
+    reports: dict[str, Any]
     red: list[str]
+    judged: list[bytes]
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        for name, value in (("said", []), ("codes", {}), ("reports", {}), ("red", [])):
+        for name, value in (("said", []), ("codes", {}), ("reports", {}), ("red", []), ("judged", [])):
             object.__setattr__(self, name, value)
 
     def command(self, *arguments: str) -> scratch.Done:
         self.said.append(arguments)
         name = "promotion" if arguments[0] == "promote" else arguments[0]
         if name in self.reports:
-            record.write_json(self.folder / "reports" / f"{name}.json", self.reports[name])
+            known = self.reports[name]
+            record.write_json(
+                self.folder / "reports" / f"{name}.json", known.pop(0) if isinstance(known, list) else known
+            )
+        if name == "promotion":
+            object.__setattr__(self, "judged", [path.read_bytes() for path in self.folder.rglob("model.skops")])
         return scratch.Done(self.codes.get(arguments[0], 0), "it said so")
 
     def repro(self, kill: bool = False) -> tuple[list[str], str]:

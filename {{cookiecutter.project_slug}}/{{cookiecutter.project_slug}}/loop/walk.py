@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATE, SCORES = scratch.HOME / "state.json", scratch.HOME / "scores"
+ORIGINAL = scratch.HOME / "original.skops"
 #: The gates, and the monitor's findings, that speak of a fault; those in `WITH_COLUMN` when they name its column.
 NAMED_BY = {
     tables.SENSOR: ("drift", "columns", "quarantine"),
@@ -89,13 +93,13 @@ class Walk:
             if index and self.due(fault, index - 1) and fault not in self.done[index - 1]["struck"]:
                 self.always.faults[fault] = self.served[index]
 
-    def publish(self, month: Month) -> None:
+    def publish(self, month: Month, named: set[str]) -> None:
         """Let the clone's source be the table as it is known at the end of `month`: with faults until they are named.
 
         Mending changes the past on purpose, which the gate `history` is told.
         """
         struck = {f: when for f, when in self.always.faults.items() if f in tables.OF_ROWS and when.end <= month.end}
-        live = {fault: when for fault, when in struck.items() if fault not in self.named}
+        live = {fault: when for fault, when in struck.items() if fault not in named}
         changes = dict(self.source)
         if live:
             faulty = self.table.with_faults(self.table.raw, live, self.always.stuck.result())
@@ -139,21 +143,26 @@ class Walk:
     def retrain(self, index: int, struck: list[str]) -> tuple[str, list[str], str]:
         """Move the window, run the pipeline and promote; outcome, the gates that closed, and why. Raises InputError.
 
-        A fault that strikes on the way is added to `struck`.
+        A fault that strikes on the way is added to `struck`; one that did strikes no more.
         """
         end = str(self.served[index].end.date())
+        strikes = [
+            fault for fault in (tables.KILLED, tables.TAMPERED) if self.due(fault, index) and fault not in struck
+        ]
         self.clone.set_params(ingest__end=end)
-        red, why = self.clone.repro(kill=self.due(tables.KILLED, index))
+        red, why = self.clone.repro(kill=tables.KILLED in strikes)
+        harm: AbstractContextManager[None] = nullcontext()
         if red == [scratch.KILLED]:
             struck.append(tables.KILLED)
         elif red:
             return "refused", red, why
         else:
             self.clone.commit(f"Move the window to {end}")
-            if self.due(tables.TAMPERED, index):
-                self.tamper(index)
+            if tables.TAMPERED in strikes:
+                harm = self.tampered(index)
                 struck.append(tables.TAMPERED)
-        done = self.clone.command("promote")
+        with harm:
+            done = self.clone.command("promote")
         found = self.clone.read("promotion")
         if not found or done.code not in (0, 3):
             raise InputError(f"`promote` failed: {done.said}; all that it said is in {scratch.SAID}")
@@ -161,19 +170,27 @@ class Walk:
         why = "; ".join(filter(None, [why, found["reason"]]))
         return "promoted" if moved else "refused", [*red, *found["gates"]], why
 
-    def tamper(self, index: int) -> None:
-        """Register the challenger, and put another model in its place in the registry's store. Raises InputError."""
+    @contextmanager
+    def tampered(self, index: int) -> Iterator[None]:
+        """The challenger registered, and another model in its place in the registry's store. Raises InputError."""
         done = self.clone.command("register")
         models = list((self.clone.folder / ".mlflow/artifacts").rglob("model.skops"))
         if done.code or not models:
             raise InputError(f"`register` failed: {done.said}; all that it said is in {scratch.SAID}")
         newest = max(models, key=lambda path: path.stat().st_mtime)
+        if not ORIGINAL.exists():  # else a walk was killed before it was put back
+            shutil.copy(newest, ORIGINAL)
         artefact.dump(self.always.fitted(index + 1, tampered=True), newest)
+        yield
+        ORIGINAL.replace(newest)
 
     def month(self, index: int, server: Server) -> dict[str, Any]:
-        """Serve, label, monitor, retrain and promote: all of one month. Raises InputError."""
+        """Serve, label, monitor, retrain and promote: all of one month. Raises InputError.
+
+        Where a named fault kept a retraining from its end, whoever it called mends it and has it done again.
+        """
         month, last = self.served[index], index == len(self.served) - 1
-        self.publish(month)
+        self.publish(month, self.named)
         self.serve(index, server)
         seen = self.monitor(index)
         gates = [one["gate"] for one in seen["concerns"]] + (["breaker"] if seen["decision"] == "halted" else [])
@@ -182,12 +199,17 @@ class Walk:
         if seen["decision"] == "retrain" and not last:  # of the last there is no month left to serve
             outcome, closed, why = self.retrain(index, struck)
             gates, reason = [*gates, *closed], f"{reason}; {outcome}: {why}"
+        named = self.naming(month, struck, gates, seen, reason, outcome)
+        if outcome == "refused" and named:
+            self.publish(month, {*self.named, *named})
+            outcome, closed, why = self.retrain(index, struck)
+            gates, reason = [*gates, *closed], f"{reason}; mended, and {outcome}: {why}"
         promoted = self.clone.read("promotion") if outcome == "promoted" else None
         digest = promoted["challenger"]["digest"] if promoted else self.champion
         server.follow(digest)
         return {"month": month.name, "rows": len(self.table.served(month)), "fault": ", ".join(struck) or None,
                 "decision": seen["decision"], "outcome": outcome, "gates": list(dict.fromkeys(gates)), "reason": reason,
-                "struck": struck, "named": self.naming(month, struck, gates, seen, reason, outcome), "digest": digest,
+                "struck": struck, "named": named, "digest": digest,
                 "champion": str(server.ask("GET", "/version")[1]["version"])}  # fmt: skip
 
     def naming(self, month: Month, struck: list[str], gates: list[str], seen: dict[str, Any], reason: str,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
 
 from {{ cookiecutter.project_slug }}.gates import drift as history
-from {{ cookiecutter.project_slug }}.gates import reference
+from {{ cookiecutter.project_slug }}.gates import intervals, reference
 from {{ cookiecutter.project_slug }}.monitoring import drift
 
 DAYS, ROWS = 180, 250
@@ -134,6 +136,32 @@ def test_a_threshold_is_where_the_alarm_begins(aspects: dict[str, reference.Aspe
         assert one.alarm == (one.distance > one.threshold)
 
 
+def test_the_threshold_is_that_of_as_many_alarms_as_there_are(aspects: dict[str, reference.Aspect]) -> None:
+    """Benjamini and Hochberg: the k-th smallest of n p-values is held against k / n of the level."""
+    ordinary = drift.usual(aspects, 4, 1000, 0.05)
+    found = shifted(another_unit(values(50, 4)))
+    judgement = drift.judge(
+        aspects, {name: aspects[name].bins.rows(series) for name, series in found.items()}, ordinary
+    )
+    assert sum(one.alarm for one in judgement) == 2
+    limits = ordinary.distance_at(ordinary.cut * 2 / len(judgement))
+    assert [one.threshold for one in judgement] == pytest.approx(list(limits))
+
+
+def test_only_what_lies_below_the_cut_alarms(aspects: dict[str, reference.Aspect]) -> None:
+    ordinary = drift.usual(aspects, 4, 1000, 0.05)
+    counts = {name: aspects[name].bins.rows(series) for name, series in shifted(values(50, 4)).items()}
+    smallest = min(intervals.benjamini_hochberg([one.p for one in drift.judge(aspects, counts, ordinary)]))
+    for cut, alarms in ((smallest, 0), (np.nextafter(smallest, 1), 1)):
+        judgement = drift.judge(aspects, counts, replace(ordinary, cut=float(cut)))
+        assert sum(one.alarm for one in judgement) == alarms
+
+
+def test_thinning_moves_no_row_to_a_bin_that_had_none() -> None:
+    flag = reference.Aspect(reference.Bins(None, ["False"]), np.tile([250, 0], (60, 1)))
+    assert (drift.run_distances(flag, 7, 500, np.random.default_rng(0)) == 0).all()
+
+
 def test_a_column_that_never_moved_may_move_by_a_hundredth() -> None:
     aspects = {"flag": reference.Aspect(reference.Bins(None, ["False"]), np.tile([250, 0], (60, 1)))}
     ordinary = drift.usual(aspects, 7, 1750, 0.05)
@@ -159,6 +187,8 @@ def test_without_days_a_window_stands_for_as_many_rows() -> None:
     assert drift.run_of(180, 500, 45_000, dated=True, window_days=7) == 7
     assert drift.run_of(180, 500, 45_000, dated=False, window_days=7) == 2
     assert drift.run_of(180, 1, 45_000, dated=False, window_days=7) == 1
+    assert drift.run_of(3, 1, 1, dated=False, window_days=7) == 3
+    assert drift.run_of(3, 0, 0, dated=False, window_days=7) == 1
 
 
 def test_runs_are_compared_with_the_rest() -> None:

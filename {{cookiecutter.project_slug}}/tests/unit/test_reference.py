@@ -143,6 +143,7 @@ def test_numbers_are_cut_at_quantiles_that_occur() -> None:
     found = reference.binned(pd.Series([*np.arange(100.0) * 1.0001, 1e6, 1e6]))
     expected = np.quantile([*np.arange(100.0), 1e6, 1e6], np.arange(51) / 50, method="inverted_cdf")
     assert found.cuts.tolist() == sorted(set(expected))
+    assert found.values == []
     assert found.codes(pd.Series([0.0, 0.5, 1e6, 1e7, np.nan])).tolist() == [0, 1, 49, 50, -1][:2] + [
         len(found.cuts) - 1, len(found.cuts), -1]  # fmt: skip
 

@@ -10,7 +10,7 @@ and Hochberg 1995). Last, the level is lowered until at most `alpha` of the refe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,19 +92,18 @@ def usual(aspects: dict[str, Aspect], length: int, rows: int, alpha: float) -> U
     """
     from scipy import stats
 
-    days = min(len(one.rows) for one in aspects.values())
-    if days // length < LEAST:
+    independent = min(len(one.rows) for one in aspects.values()) // length
+    if independent < LEAST:
         return None
     random = np.random.default_rng(0)
     found = np.column_stack([run_distances(one, length, rows, random) for one in aspects.values()])
-    odds, independent = log_odds(found), days // length
+    odds = log_odds(found)
     level, widest = odds.mean(axis=0), stats.t.isf(alpha / len(aspects), independent - 1)
     farthest = (odds.max(axis=0) - level) / widest
     spread = np.maximum(odds.std(axis=0, ddof=1) * np.sqrt(1 + 1 / independent), np.maximum(farthest, SPREAD))
     made = Usual(list(aspects), level, spread, independent, alpha)
     smallest = np.sort([min(intervals.benjamini_hochberg(list(p))) for p in made.p_values(found)])
-    cut = min(alpha, float(smallest[int(alpha * len(smallest))]))
-    return Usual(made.names, made.level, made.spread, independent, cut)
+    return replace(made, cut=min(made.cut, float(smallest[int(made.cut * len(smallest))])))
 
 
 def judge(aspects: dict[str, Aspect], counts: dict[str, np.ndarray], ordinary: Usual) -> list[Finding]:

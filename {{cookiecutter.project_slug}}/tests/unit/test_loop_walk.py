@@ -72,6 +72,7 @@ def test_a_refusal_keeps_the_champion_and_names_the_gates(here: Path) -> None:
     one = small_walk.walk(here)
     found = month(one, 0, small_walk.seen(one.served[0], alarms=("x",)), REFUSED)
     assert (found["outcome"], found["gates"], found["digest"]) == ("refused", ["drift", "anchor"], "first")
+    assert said(one).count(("promote",)) == 1  # nothing was broken that could be mended
     assert isinstance(one.clone, small_walk.Recorded)
     one.clone.red.append("calibration")
     found = month(one, 1, small_walk.seen(one.served[1]))

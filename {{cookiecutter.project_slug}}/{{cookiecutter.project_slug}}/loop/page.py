@@ -74,8 +74,9 @@ def picture(found: dict[str, Any]) -> str:
                     axes.plot(i + 0.5, 0.03, marker, color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
                 if month["fault"]:
                     axes.axvspan(i - 0.4, i + 0.4, color="#f0e442", alpha=0.4, linewidth=0)
-                    axes.text(i, 0.97, month["fault"], transform=axes.get_xaxis_transform(), ha="center", va="top",
-                              fontsize=7)  # fmt: skip
+                    if name == shown[0]:  # below, lines would run through it
+                        axes.text(i, 0.97, month["fault"], transform=axes.get_xaxis_transform(), ha="center", va="top",
+                                  fontsize=7)  # fmt: skip
             axes.set_ylabel(found["metric"] if name == "loss" else "AUC")
             axes.grid(alpha=0.3)
         axes.set_xticks(range(len(months)), [month["month"] for month in months])

@@ -59,9 +59,9 @@ def at_work(project: Path) -> list[int]:
 def test_a_quick_walk_survives_a_kill_and_touches_nothing_of_the_project(copy: Path, tmp_path: Path) -> None:
     """Killed in its first retraining it goes on, serves no month twice, and its scores are the champion's own."""
     before = aliases(copy)
-    state = copy / ".loop/state.json"
+    monitored = copy / ".loop/clone/reports/monitor.json"
     process = start(copy, "python", "-m", SLUG, "loop", "--quick")
-    until(lambda: state.exists() and (copy / ".loop/clone/reports/monitor.json").exists(), 200)
+    assert until(lambda: monitored.exists() and json.loads(monitored.read_text())["decision"] == "retrain", 200)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     left = at_work(copy)
@@ -69,7 +69,7 @@ def test_a_quick_walk_survives_a_kill_and_touches_nothing_of_the_project(copy: P
     known = {path: path.stat().st_mtime_ns for path in (copy / ".loop/scores").iterdir()}
     assert known
     said = works(command(copy, "loop", "--quick"))
-    assert "going on after 0 of 3 months" in said
+    assert "going on after 1 of 3 months" in said
     assert not at_work(copy)
     assert {path: path.stat().st_mtime_ns for path in known} == known
 

@@ -134,7 +134,7 @@ def ask(params: dict[str, Any], task: str) -> dict[str, Any]:
     return params
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression"])
+@pytest.mark.parametrize("task", ["multiclass", pytest.param("regression", marks=pytest.mark.slow)])
 def test_entities_and_several_classes_pass_every_gate_and_reach_a_champion(
     storms: Callable[[str], Path], tmp_path: Path, task: str
 ) -> None:

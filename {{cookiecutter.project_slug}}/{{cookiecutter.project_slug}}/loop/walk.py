@@ -146,9 +146,7 @@ class Walk:
         A fault that strikes on the way is added to `struck`; one that did strikes no more.
         """
         end = str(self.served[index].end.date())
-        strikes = [
-            fault for fault in (tables.KILLED, tables.TAMPERED) if self.due(fault, index) and fault not in struck
-        ]
+        strikes = {fault for fault in (tables.KILLED, tables.TAMPERED) if self.due(fault, index)} - set(struck)
         self.clone.set_params(ingest__end=end)
         red, why = self.clone.repro(kill=tables.KILLED in strikes)
         harm: AbstractContextManager[None] = nullcontext()

@@ -71,10 +71,10 @@ def years(project: Project, tables: dict[str, Path], what: str) -> list[Figure]:
         first = walks[next(iter(tables))]
         figures += compared(walks, f"{what}, {year} year")
         figures.append(Figure(f"seconds of a walk, {what}, {year} year", f"{first['seconds']:.0f} s", "300 s"))
-        missed = [one["fault"] for walk in walks.values() for one in walk["struck"] if not one["named_by"]]
         if faults:
-            struck = sum(len(walk["struck"]) for walk in walks.values())
-            figures.append(Figure(f"faults that no gate named, {what}", f"{len(missed)} of {struck}", "0"))
+            struck = [one for walk in walks.values() for one in walk["struck"]]
+            missed = sum(not one["named_by"] for one in struck)
+            figures.append(Figure(f"faults that no gate named, {what}", f"{missed} of {len(struck)}", "0"))
     return figures
 
 

@@ -134,6 +134,7 @@ def ask(params: dict[str, Any], task: str) -> dict[str, Any]:
     return params
 
 
+# The fast tier has a regression in the patients above, and groups here.
 @pytest.mark.parametrize("task", ["multiclass", pytest.param("regression", marks=pytest.mark.slow)])
 def test_entities_and_several_classes_pass_every_gate_and_reach_a_champion(
     storms: Callable[[str], Path], tmp_path: Path, task: str

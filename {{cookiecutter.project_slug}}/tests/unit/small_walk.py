@@ -51,14 +51,14 @@ def walk(folder: Path, faults: bool = False, count: int = 9) -> Walk:
 class Recorded(scratch.Clone):
     """A clone whose commands answer what it holds: exit codes by command, reports by name (a list: one after another).
 
-    `judged`: the registered models as the last promotion found them.
+    `judged`: the registered models as each promotion found them.
     """
 
     said: list[tuple[Any, ...]]
     codes: dict[str, int]
     reports: dict[str, Any]
     red: list[str]
-    judged: list[bytes]
+    judged: list[list[bytes]]
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -74,7 +74,7 @@ class Recorded(scratch.Clone):
                 self.folder / "reports" / f"{name}.json", known.pop(0) if isinstance(known, list) else known
             )
         if name == "promotion":
-            object.__setattr__(self, "judged", [path.read_bytes() for path in self.folder.rglob("model.skops")])
+            self.judged.append([path.read_bytes() for path in self.folder.rglob("model.skops")])
         return scratch.Done(self.codes.get(arguments[0], 0), "it said so")
 
     def repro(self, kill: bool = False) -> tuple[list[str], str]:

@@ -17,6 +17,7 @@ from {{ cookiecutter.project_slug }}.serving import parts
 from . import small_walk
 
 PROMOTED = {"decision": "promoted", "gates": [], "reason": "every test passed", "challenger": {"digest": "new"}}
+REGISTERED = b"as it was registered"
 REFUSED = {"decision": "refused", "gates": ["anchor"], "reason": "worse", "challenger": {"digest": "new"}}
 
 
@@ -35,6 +36,14 @@ def month(one: walk.Walk, index: int, found: dict[str, Any], promotion: dict[str
     one.clone.codes["monitor"] = 3
     one.done.append(one.month(index, small_walk.Answers()))
     return one.done[-1]
+
+
+def registered(here: Path) -> Path:
+    """The one model in the registry's store."""
+    model = here / ".mlflow/artifacts/run/artifacts/model_1/model.skops"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(REGISTERED)
+    return model
 
 
 def said(one: walk.Walk) -> list[tuple[Any, ...]]:
@@ -204,30 +213,22 @@ def test_each_fault_is_named_by_the_gates_that_speak_of_it(
     one = small_walk.walk(here, faults=True)
     one.always.faults.clear()
     one.always.faults[fault] = one.served[0]
-    (here / ".mlflow/artifacts/run/artifacts/model_1").mkdir(parents=True)
-    model = here / ".mlflow/artifacts/run/artifacts/model_1/model.skops"
-    model.write_bytes(b"as it was registered")
+    model = registered(here)
     seen = small_walk.seen(one.served[0], **{"decision": "retrain", **found})
     assert month(one, 0, seen, promotion)["named"] == ({fault: by} if by else {})
-    assert model.read_bytes() == b"as it was registered"  # again
+    assert isinstance(one.clone, small_walk.Recorded)
+    assert (one.clone.judged[:1] == [[REGISTERED]]) == (one.clone.judged != [] and fault != table.TAMPERED)
+    assert model.read_bytes() == REGISTERED  # again
     assert said(one).count(("register",)) == (fault == table.TAMPERED)
     one.always.close()
-
-
-def tampered(one: walk.Walk, here: Path) -> Path:
-    """Let the first month's challenger be tampered with; its registered model."""
-    one.always.faults.clear()
-    one.always.faults[table.TAMPERED] = one.served[0]
-    model = here / ".mlflow/artifacts/run/artifacts/model_1/model.skops"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(b"as it was registered")
-    return model
 
 
 def test_what_a_named_fault_stopped_is_mended_and_done_again(here: Path) -> None:
     """A challenger that was tampered with is refused, and promoted once its own model lies in the store again."""
     one = small_walk.walk(here, faults=True)
-    model, refused = tampered(one, here), {**REFUSED, "gates": ["digest"], "reason": "not what was registered"}
+    one.always.faults.clear()
+    one.always.faults[table.TAMPERED] = one.served[0]
+    model, refused = registered(here), {**REFUSED, "gates": ["digest"], "reason": "not what was registered"}
     found = small_walk.seen(one.served[0])
     assert isinstance(one.clone, small_walk.Recorded)
     one.clone.reports.update(monitor=found, promotion=[refused, PROMOTED])
@@ -237,33 +238,27 @@ def test_what_a_named_fault_stopped_is_mended_and_done_again(here: Path) -> None
     assert walked["reason"] == (
         "as it was found; refused: not what was registered; mended, and promoted: every test passed"
     )
-    assert one.clone.judged == [b"as it was registered"]
-    assert [told[0] for told in said(one)] == [
-        "monitor",
-        "repro",
-        "commit",
-        "register",
-        "promote",
-        "repro",
-        "commit",
-        "promote",
-    ]
+    first, second = one.clone.judged
+    assert first != [REGISTERED]
+    assert second == [REGISTERED]
+    steps = "monitor repro commit register promote repro commit promote"
+    assert " ".join(told[0] for told in said(one)) == steps
     assert not walk.ORIGINAL.exists()
-    assert model.read_bytes() == b"as it was registered"
+    assert model.read_bytes() == REGISTERED
     one.always.close()
 
 
 def test_a_tampered_model_is_another_and_a_killed_walk_still_knows_the_first(here: Path) -> None:
     one = small_walk.walk(here, faults=True)
-    model = tampered(one, here)
+    model = registered(here)
     for _ in range(2):  # killed before the model was put back
         with suppress(KeyboardInterrupt), one.tampered(0):
-            assert model.read_bytes() != b"as it was registered"
+            assert model.read_bytes() != REGISTERED
             raise KeyboardInterrupt
-        assert walk.ORIGINAL.read_bytes() == b"as it was registered"
+        assert walk.ORIGINAL.read_bytes() == REGISTERED
     with one.tampered(0):
         pass
-    assert model.read_bytes() == b"as it was registered"
+    assert model.read_bytes() == REGISTERED
     one.always.close()
 
 

@@ -111,8 +111,8 @@ def weigh(found: dict[str, Any], settings: config.Monitor) -> list[Concern]:
     alarms = [window["verdict"] == "alarm" for window in found["windows"]]
     latest, asks = found["windows"][-1], decision.needs(alarms, settings)
     if latest["verdict"] == "alarm":
-        windows_ = f"{sum(alarms)} of {len(alarms)} windows, the latest in" if asks else "the latest window alone:"
-        told.append(Concern("drift", f"drift in {windows_} {', '.join(latest['alarms'])}", asks))
+        where = f"{sum(alarms)} of {len(alarms)} windows, the latest in" if asks else "the latest window alone:"
+        told.append(Concern("drift", f"drift in {where} {', '.join(latest['alarms'])}", asks))
     if latest["verdict"] == "insufficient":
         few = f"the latest window has {latest['rows']} rows, or the reference too few days, to tell"
         told.append(Concern("rows", few, False))

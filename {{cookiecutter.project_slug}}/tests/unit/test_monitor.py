@@ -215,6 +215,7 @@ def test_few_rows_say_nothing(project: Project) -> None:
     assert (code, found["decision"]) == (0, "watch")
     assert found["windows"][-1]["verdict"] == "insufficient"
     assert "140 rows" in found["reason"]
+    assert [(one["gate"], one["asks"]) for one in found["concerns"]] == [("rows", False)]
 
 
 def test_a_window_without_rows_is_said_to_be_one(project: Project) -> None:

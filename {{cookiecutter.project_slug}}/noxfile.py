@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import shutil
@@ -111,6 +112,18 @@ def pretrain(session: nox.Session) -> None:
 
 
 @nox.session
+def pull(session: nox.Session) -> None:
+    """Fetch what DVC's remote has of this commit and of stages like its own, where a remote is set."""
+    install(session)
+    config = configparser.ConfigParser()
+    config.read(".dvc/config", encoding="utf-8")
+    if config.has_option("core", "remote"):
+        inside(session, "dvc", "pull", "--run-cache", "--allow-missing")
+    else:
+        session.log("no remote is set: nothing to fetch (nox -s remote)")
+
+
+@nox.session
 def repro(session: nox.Session) -> None:
     """Run the whole pipeline."""
     install(session)
@@ -129,6 +142,13 @@ def promote(session: nox.Session) -> None:
     """Register this workspace's model and judge it; the decision is in reports/promotion.json."""
     install(session)
     inside(session, "python", "-m", PACKAGE, "promote", *session.posargs, codes=(0, 3))
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Show what lies here as one page; `-- --against COMMIT` also what changed since a commit."""
+    install(session)
+    inside(session, "python", "-m", PACKAGE, "report", *session.posargs)
 
 
 @nox.session

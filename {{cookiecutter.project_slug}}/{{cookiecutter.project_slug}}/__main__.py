@@ -51,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a version's bundle to a folder: all that serving it takes")
     export.add_argument("version", help=VERSION)
     export.add_argument("folder", type=Path)
-    commands.add_parser("report", help="write reports/report.html and fill docs/model_card.md from the run")
+    report = commands.add_parser("report", help="write reports/report.html and fill docs/model_card.md from the run")
+    report.add_argument("--against", metavar="COMMIT", help="also reports/change.md: this run beside a committed one")
     serve = commands.add_parser("serve", help="answer predictions over HTTP, following the champion")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
@@ -150,8 +151,7 @@ def lineage(name: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
-        width = max(map(len, facts))
-        print("\n".join(f"{name:<{width}}  {value}" for name, value in facts.items()))
+        print("\n".join(f"{name:<{max(map(len, facts))}}  {value}" for name, value in facts.items()))
     return 0
 
 
@@ -211,7 +211,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "report":
         from .report import page
 
-        return page.main()
+        return page.main(arguments.against)
     if arguments.command == "lineage":
         return lineage(arguments.version, arguments.json)
     if arguments.command == "export":

@@ -3,7 +3,8 @@
 Prints a table and writes `reports/faults.json`. A gate counts as closed when the command that was run failed and
 named it on its own line `gate closed: NAME: reason`. Exit code 1 when the unharmed copy is red, when a fault passes,
 when the wrong gate closes, or when a gate or guard has no fault. `--only WORD` runs the faults whose name holds
-the word or whose gate it is (no claim about gates without a fault is made then). `--cold` starts every process anew.
+the word or whose gate it is (no claim about gates without a fault is made then). `--one-each` runs the first of every
+gate. `--cold` starts every process anew.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="words in a fault's name, or gates")
+    parser.add_argument("--one-each", action="store_true", help="of the faults of a gate the first alone")
     parser.add_argument("--cold", action="store_true", help="no forks: every process starts anew, in thrice the time")
     parser.add_argument("--workers", type=int, default=max(2, min(4, os.cpu_count() or 2)), help="copies at a time")
     return parser.parse_args()
@@ -121,6 +123,8 @@ def main() -> int:
     """Run all faults, or those that `--only` picks; the exit code."""
     asked = arguments()
     faults = [f for f in FAULTS if not asked.only or any(word in f.name or word == f.gate for word in asked.only)]
+    if asked.one_each:
+        faults = list({fault.gate: fault for fault in reversed(faults)}.values())
     gates = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["gates"]
     declared = {"schema", *gates["pretrain"], *gates["posttrain"], *GUARDS}
     untested = [] if asked.only else sorted(declared - {fault.gate for fault in faults})

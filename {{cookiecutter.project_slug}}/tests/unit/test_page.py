@@ -48,20 +48,6 @@ class Reader(HTMLParser):
         self.sections[self.here] += "" if self.hidden else " " + " ".join(data.split())
 
 
-def judged(project: Project, found: dict[str, list[dict[str, Any]]] | None = None) -> None:
-    """Write the verdicts of the gates, on what lies here."""
-    for stage, gates in (found or reported.gates()).items():
-        if stage == "validate":
-            inputs = {"data": record.file_sha256(Path("data/raw.parquet")),
-                      "schema": record.file_sha256(Path("schema.yaml"))}  # fmt: skip
-        else:
-            inputs = verdict.inputs(stage, config.load())
-        red = any(gate["verdict"] != "pass" for gate in gates)
-        report = {"stage": stage, "verdict": "fail" if red else "pass", "gates": gates, "inputs": inputs}
-        record.write_json(Path(f"reports/{stage}.json"), report)
-    project.lock()
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Project:
     """A project with every report of its pipeline, a champion, and a card that nobody has written."""
@@ -72,7 +58,7 @@ def project(tmp_path, monkeypatch) -> Project:
     record.write_json(Path("reports/split.json"), {"by": "time", "first_test_time": "2020-03-01 00:00:00"})
     Path("docs").mkdir()
     shutil.copy(HERE / "docs/model_card.md", "docs")
-    judged(made)
+    reported.judged(made)
     return made
 
 
@@ -204,7 +190,7 @@ def test_a_closed_gate_makes_the_verdict_red(quick, project):
     gates = reported.gates()
     red = reported.finding("carrier=UA", "fail", statistic=-0.1, threshold=0)
     gates["posttrain"][1] = reported.gate("slices", [red], "fail")
-    judged(project, gates)
+    reported.judged(project, gates)
     read = Reader(written())
     assert ("p", {"class": "verdict bad", "id": "verdict"}) in read.tags
     assert "1 of 6 gates closed: slices" in read.sections[""]
@@ -301,7 +287,7 @@ def test_a_model_that_is_not_the_recorded_one_has_no_importance(project):
 
 
 def test_text_of_the_data_stays_text(project):
-    judged(project, reported.gates(HOSTILE))
+    reported.judged(project, reported.gates(HOSTILE))
     html = written()
     assert "<script" not in html
     assert HOSTILE in Reader(html).sections["slices"]

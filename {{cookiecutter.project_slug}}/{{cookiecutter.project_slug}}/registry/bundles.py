@@ -13,7 +13,7 @@ from . import artefact, lineage
 
 KEYS = "train_keys.parquet"
 #: Reports that are not about the model alone.
-NOT_OF_THE_MODEL = ("faults.json", "loop.*", "monitor*", "promotion.json", "report.html", "reproduce.json")
+NOT_OF_THE_MODEL = ("change.md", "faults.json", "loop.*", "monitor*", "promotion.json", "report.html", "reproduce.json")
 #: Files of a bundle that MLflow writes, or adds to later.
 NOT_OURS = frozenset({"MLmodel", "registered_model_meta"})
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from .. import record, workspace
 from ..gates import report
-from . import card, views
-from .reading import NAME, Run, command, read, sound
+from . import card, change, views
+from .reading import NAME, Run, command, judged, read, sound
 
 OUT = Path("reports/report.html")
 #: The parts in their order: name, title, the report that it reads, and what it shows.
@@ -28,17 +28,6 @@ WORDS = {
     **dict.fromkeys(("fail", "alarm", "halted", "missing", "skipped", "xfailed", "undeclared"), "bad"),
     **dict.fromkeys(("insufficient", "refused", "retrain", "watch"), "warn"),
 }
-
-
-def judged(run: Run) -> tuple[str, str]:
-    """What the gates say, and how good that is."""
-    found = run.gates()
-    closed = [gate["gate"] for _, gate in found if gate["verdict"] != "pass"]
-    if closed:
-        return f"{len(closed)} of {len(found)} gates closed: {', '.join(closed)}", "bad"
-    if any(stage in run.stale or stage not in run.reports for stage in report.REPORTS):
-        return "the gates have not judged what lies here: run `dvc repro`", "warn"
-    return f"all {len(found)} gates passed", "good"
 
 
 def decided(run: Run, name: str, phrase: str) -> tuple[str, str, str]:
@@ -97,13 +86,15 @@ def render(run: Run) -> str:
     ) + "\n"  # fmt: skip
 
 
-def main() -> int:
+def main(against: str | None = None) -> int:
     """Write `reports/report.html`, and the generated parts of `docs/model_card.md`. Raises InputError.
 
-    No stage is at work here meanwhile.
+    `against`: a commit; what this run changed since is written to `reports/change.md`. No stage is at work meanwhile.
     """
     with workspace.exclusive("report"):
         run = read()
+        if against:
+            change.write(run, against)
         text = render(run)
         with sound("evaluate"):
             filled = card.filled(run)

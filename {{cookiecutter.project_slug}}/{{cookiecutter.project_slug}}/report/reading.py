@@ -96,3 +96,14 @@ def about_something_else(name: str, reports: dict[str, Report], params: config.P
     then = found.get("inputs", {})
     changed = [key for key in now if now[key] != then.get(key)]
     return f"it judged something else: {', '.join(changed)} changed since" if changed else ""
+
+
+def judged(run: Run) -> tuple[str, str]:
+    """What the gates say, and how good that is."""
+    found = [(stage, gate) for stage, gate in run.gates() if stage not in run.stale]
+    closed = [gate["gate"] for _, gate in found if gate["verdict"] != "pass"]
+    if closed:
+        return f"{len(closed)} of {len(found)} gates closed: {', '.join(closed)}", "bad"
+    if any(stage in run.stale or stage not in run.reports for stage in report.REPORTS):
+        return "the gates have not judged what lies here: run `dvc repro`", "warn"
+    return f"all {len(found)} gates passed", "good"

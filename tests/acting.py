@@ -82,12 +82,8 @@ def stranger(home: Path) -> dict[str, str]:
     cache = subprocess.run([sys.executable, "-m", "uv", "cache", "dir"], check=True, stdout=subprocess.PIPE, text=True)
     nobody = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
     quiet = {"NO_COLOR": "1", "UV_NO_PROGRESS": "1", "GIT_PAGER": "cat", "OMP_NUM_THREADS": "1"}
-    return (
-        kept
-        | nobody
-        | quiet
-        | {"PATH": os.pathsep.join([str(DOUBLES), *pythons(), *paths]), "UV_CACHE_DIR": cache.stdout.strip()}
-    )
+    programs = {"PATH": os.pathsep.join([str(DOUBLES), *pythons(), *paths]), "UV_CACHE_DIR": cache.stdout.strip()}
+    return kept | nobody | quiet | programs
 
 
 def pythons() -> list[str]:
@@ -148,15 +144,10 @@ def act(project: Path, home: Path, event: str, payload: dict[str, Any] | None = 
     )
     (home / "act.json").write_text(done.stdout, encoding="utf-8")
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    jobs = {name_of(line): line["jobResult"] for line in lines if "jobResult" in line}
+    jobs = {line["jobID"]: line["jobResult"] for line in lines if "jobResult" in line}
     assert (done.returncode == 0) == (set(jobs.values()) <= {"success", "skipped"}), done.stdout[-3000:]
     summary = "\n".join(line["msg"] for line in lines if "Summary - " in line.get("msg", ""))
     return Ran(jobs, {job: printed(lines, job) for job in jobs}, summary)
-
-
-def name_of(line: dict[str, Any]) -> str:
-    """Return which job a line of act is about."""
-    return str(line["jobID"])
 
 
 def printed(lines: list[dict[str, Any]], job: str) -> str:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from acting import act, undeclared
+from acting import act, undeclared, workflows
 from baking import commit, git
 from conftest import Bake
 
 CI = Path(".github") / "workflows" / "ci.yml"
-#: `ci` calls the workflow `train`, whose jobs act names by themselves; nobody is there to read a comment on a push.
-JOBS = {"lint", "types", "unit", "pretrain", "faults", "model", "pass"}
 ONE_PYTHON = ("--workflows", str(CI), "--matrix", "python:3.11")
 
 
@@ -32,9 +30,13 @@ def test_the_doubles_know_what_the_workflows_ask_of_them(project: Path) -> None:
 
 
 def test_the_first_push_is_green(pushed: Path, tmp_path: Path) -> None:
-    """Every job ran and succeeded, on the lowest Python."""
+    """Every job ran and succeeded, on the lowest Python; of the called workflow act names the jobs.
+
+    There is nobody to read a comment on a push.
+    """
     ran = act(pushed, tmp_path / "home", "push", None, *ONE_PYTHON)
-    assert {job for job, result in ran.jobs.items() if result == "success"} >= JOBS, ran.red
+    jobs = workflows(pushed)["workflows/ci.yml"]["jobs"].keys() - {"train"} | {"model"}
+    assert {job for job, result in ran.jobs.items() if result == "success"} - {"train"} == jobs, ran.red
     # The session itself is red when a gate or guard has no fault, or another gate closes.
     closed = re.search(r"(\d+) of (\d+) faults closed by the gate that must close", ran.said["faults"])
     assert closed, ran.said["faults"]

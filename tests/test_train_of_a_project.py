@@ -97,12 +97,16 @@ def test_a_call_that_github_does_not_know_is_named(api: Api) -> None:
     assert api.faults({"method": "GET", "path": f"{path}?per_page=100", "body": {}}) == []
 
 
-def test_a_fork_gets_a_report_and_nothing_else(branch: Path, tmp_path: Path) -> None:
-    """Its run has no right to write; the summary says what a comment would."""
+@pytest.mark.parametrize(
+    ("source", "author"),
+    [("stranger/project", "someone"), pytest.param(REPOSITORY, "dependabot[bot]", marks=pytest.mark.slow)],
+)
+def test_a_fork_gets_a_report_and_nothing_else(branch: Path, tmp_path: Path, source: str, author: str) -> None:
+    """Its run has no right to write, and neither has Dependabot's; the summary says what a comment would."""
     set_param(branch, "gates.pretrain.quarantine.max_rate", -1)
-    ran = request(branch, tmp_path / "home", source="stranger/project")
+    ran = request(branch, tmp_path / "home", source, author)
     assert ran.jobs["model"] == "failure"
-    assert "## ❌ 1 of" in ran.summary
+    assert "## ❌ 1 of 9 gates closed" in ran.summary
     assert calls(tmp_path / "home") == []
 
 

@@ -140,7 +140,7 @@ def test_keys_that_came_and_went_are_named(project):
 def test_files_that_decide_a_model_are_named(project):
     Path(project.root, "{{ cookiecutter.project_slug }}", "features.py").write_text("# other\n")
     Path("README.md").write_text("does not decide")
-    assert part(against(), "Code and lock") == [["{{ cookiecutter.project_slug }}/features.py"]]
+    assert part(against(), "Code and lock") == [["`{{ cookiecutter.project_slug }}/features.py`"]]
 
 
 def test_where_no_run_was_committed_there_is_nothing_beside_this_one(project):
@@ -180,12 +180,12 @@ def test_long_tables_are_cut_and_counted(project):
 
 
 def test_text_from_data_is_neither_markup_nor_mention(project):
-    hostile = "<img src=x>@everyone [here](http://x) | y"
+    hostile = "<img src=x>@everyone [here](http://x) | *y*"
     reported.judged(project, with_slices(a_slice(hostile, 0.02)))
     project.commit()
     reported.judged(project, with_slices(a_slice(hostile, -0.5, "fail")))
     text = against()
-    assert "&#60;img src=x&#62;&#64;everyone &#91;here](http://x) \\| y" in text
+    assert "&#60;img src=x&#62;&#64;everyone &#91;here](http://x) \\| &#42;y&#42;" in text
     assert not {"<img", "@every", "[here"} & {word for word in ("<img", "@every", "[here") if word in text}
 
 

@@ -27,8 +27,8 @@ PAGE = Path("reports/change.md")
 SHOWN = 25
 #: Characters of a parameter's value that are shown.
 WIDTH = 80
-#: What Markdown and GitHub would make a tag, a link or a mention of.
-PLAIN = str.maketrans({character: f"&#{ord(character)};" for character in "&<>@["})
+#: What Markdown and GitHub would make a tag, a link, a mention or stress of.
+PLAIN = str.maketrans({character: f"&#{ord(character)};" for character in "&<>@[*"})
 
 
 def committed(base: str) -> dict[str, Report]:
@@ -180,7 +180,7 @@ def text(run: Run, base: str, before: dict[str, Report]) -> str:
     against = f"Against `{base[:12]}`" + ("" if before else ", where no run was committed")
     lines = [*gates(now, before), *measured(now, before, primary, run.params.gates.confidence), *moved(now, before),
              *section("Parameters and contract", ["file", "key", "base", "now"], changed, "Unchanged."),
-             *section("Code and lock", ["changed"], [[name] for name in files], "Unchanged."),
+             *section("Code and lock", ["changed"], [[f"`{name}`"] for name in files], "Unchanged."),
              *data(now, before)]  # fmt: skip
     return (
         "\n".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -78,6 +79,20 @@ def slow(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure against a plain script, DVC and Cookiecutter; all of it, or the parts that are named."""
     session.run(sys.executable, "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def bump(session: nox.Session) -> None:
+    """Bring all locks, the project's too, to what was released a week ago or before."""
+    newest = ("--upgrade", "--exclude-newer", "7 days")
+    with tempfile.TemporaryDirectory() as scratch:
+        template = committed(Path(scratch)) or Path.cwd()
+        session.run(sys.executable, "-m", "cookiecutter", str(template), "--no-input", "-o", scratch)
+        (project,) = (path.parent for path in Path(scratch).glob("*/params.yaml") if path.parent != template)
+        session.run(sys.executable, "-m", "nox", "-f", str(project / "noxfile.py"), "-s", "lock", "--", *newest)
+        for path in project.glob("requirements*.lock"):
+            shutil.copy(path, Path("{{cookiecutter.project_slug}}"))
+    session.notify("lock", newest)
 
 
 @nox.session(venv_backend="none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import shutil
@@ -133,6 +134,29 @@ def test_an_action_has_one_commit_everywhere() -> None:
     texts = [*map(text_of, WORKFLOWS), *(path.read_text(encoding="utf-8") for path in ACTIONS)]
     found = {match for text in texts for match in PINNED.findall(text)}
     assert len(found) == len({action for action, _, _ in found})
+
+
+@pytest.mark.parametrize("root", [ROOT, ROOT / PROJECT], ids=["own", "baked"])
+def test_dependabot_waits_a_week_and_sees_every_action(root: Path, tmp_path: Path) -> None:
+    """A release that harms is mostly found within days; an action in a folder that is not named would stay for ever."""
+    path = root / ".github" / "dependabot.yml"
+    checked = ("check-jsonschema", "--builtin-schema", "vendor.dependabot")
+    assert tool(tmp_path, *checked, path).returncode == 0
+    (tmp_path / "wrong.yml").write_text(path.read_text(encoding="utf-8").replace("weekly", "hourly"), encoding="utf-8")
+    assert tool(tmp_path, *checked, tmp_path / "wrong.yml").returncode != 0
+    updates = yaml.safe_load(path.read_text(encoding="utf-8"))["updates"]
+    assert [update["cooldown"]["default-days"] for update in updates] == [7] * len(updates)
+    (seen,) = (update["directories"] for update in updates if update["package-ecosystem"] == "github-actions")
+    where = {
+        f"/{file.parent.relative_to(root).as_posix()}"
+        for file in root.rglob(".github/**/*.yml")
+        if fetched(yaml.safe_load(file.read_text(encoding="utf-8")))
+    }
+    # Of the root it looks into the folder of workflows; elsewhere into the very folder.
+    assert {folder for folder in where if not any(fnmatch.fnmatch(folder, one) for one in seen)} == {
+        "/.github/workflows"
+    }
+    assert "/" in seen
 
 
 @every_workflow

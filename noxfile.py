@@ -100,7 +100,6 @@ def lock(session: nox.Session) -> None:
     """Resolve both requirements.in anew, mutmut's beside the project's lock: hashes, every platform, no address."""
     project = "{{cookiecutter.project_slug}}/requirements.lock"
     for folder, constraints in ((".", ()), ("tests/mutation", ("-c", project))):
-        session.run("uv", "pip", "compile", "-q", f"{folder}/requirements.in", *constraints, "--universal",
-                    "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
-                    "--no-emit-index-url", "-o", f"{folder}/requirements.lock", *session.posargs,
-                    external=True)  # fmt: skip
+        session.run(sys.executable, "-m", "uv", "pip", "compile", "-q", f"{folder}/requirements.in", *constraints,
+                    "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
+                    "--no-emit-index-url", "-o", f"{folder}/requirements.lock", *session.posargs)  # fmt: skip

@@ -83,8 +83,8 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bump(session: nox.Session) -> None:
-    """Bring all locks, the project's too, to what was released a week ago or before."""
-    newest = ("--upgrade", "--exclude-newer", "7 days")
+    """Bring all locks, the project's too, to what was released a week ago or before; `-- --upgrade`: to the newest."""
+    newest = session.posargs or ["--upgrade", "--exclude-newer", "7 days"]
     with tempfile.TemporaryDirectory() as scratch:
         template = committed(Path(scratch)) or Path.cwd()
         session.run(sys.executable, "-m", "cookiecutter", str(template), "--no-input", "-o", scratch)

@@ -28,6 +28,7 @@ ACTIONS = {
         {"fetch-depth": "1", "persist-credentials": "true"},
         'git clone --quiet $([ "$DEPTH" = 0 ] || echo "--depth $DEPTH") "file://{project}" .',
     ),
+    "actions/setup-python": ({"python-version": ""}, "true"),
     "astral-sh/setup-uv": ({"cache-dependency-glob": ""}, 'echo "{home}/uv" >> "$GITHUB_PATH"'),
     "actions/upload-artifact": (
         {"name": "", "path": "", "if-no-files-found": "warn"},
@@ -154,3 +155,9 @@ def printed(lines: list[dict[str, Any]], job: str) -> str:
     """Return the last lines that the commands of a job printed, each after the job's name."""
     output = [line["msg"].rstrip() for line in lines if line.get("jobID") == job and line.get("raw_output")]
     return "\n".join(f"{job}: {line}" for line in output[-60:])
+
+
+def calls(home: Path) -> list[dict[str, Any]]:
+    """Return what was asked of GitHub."""
+    path = home / "gh" / "calls.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []

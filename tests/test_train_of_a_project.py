@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acting import Ran, act
+from acting import Ran, act, calls
 from asking import Api
 from baking import commit, git
 from running import set_param
@@ -33,12 +33,6 @@ def request(project: Path, home: Path, source: str = REPOSITORY, author: str = "
     payload: dict[str, Any] = {"pull_request": pull, "number": 7, "repository": {"full_name": REPOSITORY}}
     ci = (".github/workflows/ci.yml", "--job", "train", "--env", f"GITHUB_REPOSITORY={REPOSITORY}")
     return act(project, home, "pull_request", payload, "--workflows", *ci)
-
-
-def calls(home: Path) -> list[dict[str, Any]]:
-    """Return what was asked of GitHub."""
-    path = home / "gh" / "calls.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def comments_in(home: Path) -> list[str]:

@@ -16,7 +16,7 @@ from acting import used
 from baking import PROJECT, ROOT, git
 from nodes import tool
 
-OWN, BAKED, TRAIN = "ci.yml", f"{PROJECT}/ci.yml", f"{PROJECT}/train.yml"
+OWN, NIGHTLY, BAKED, TRAIN = "ci.yml", "nightly.yml", f"{PROJECT}/ci.yml", f"{PROJECT}/train.yml"
 WORKFLOWS = {
     f"{place}/{path.name}".removeprefix("./"): path
     for place, root in {".": ROOT, PROJECT: ROOT / PROJECT}.items()
@@ -79,7 +79,7 @@ def lint(command: list[str | Path], text: str, folder: Path) -> subprocess.Compl
 
 def test_both_repositories_have_a_workflow() -> None:
     """What the other tests are repeated over is there."""
-    assert {OWN, BAKED, TRAIN} <= set(WORKFLOWS)
+    assert {OWN, NIGHTLY, BAKED, TRAIN} <= set(WORKFLOWS)
     assert ACTIONS
 
 
@@ -161,10 +161,10 @@ def test_dependabot_waits_a_week_and_sees_every_action(root: Path, tmp_path: Pat
 
 @every_workflow
 def test_a_push_needs_no_secret(name: str) -> None:
-    """The first push of a fresh project is green without any account; only the comment's job takes GitHub's token."""
+    """The first push of a fresh project is green without any account; only who tells takes GitHub's token."""
     assert "secrets" not in text_of(name)
     with_token = {key for key, job in jobs_of(name).items() if re.search(r"github\.token|GITHUB_TOKEN", str(job))}
-    assert with_token == ({"comment"} if name == TRAIN else set())
+    assert with_token == {TRAIN: {"comment"}, NIGHTLY: {"tell"}}.get(name, set())
 
 
 @every_workflow

@@ -16,7 +16,8 @@ from acting import used
 from baking import PROJECT, ROOT, git
 from nodes import tool
 
-OWN, NIGHTLY, BAKED, TRAIN = "ci.yml", "nightly.yml", f"{PROJECT}/ci.yml", f"{PROJECT}/train.yml"
+OWN, NIGHTLY, RELEASE = "ci.yml", "nightly.yml", "release.yml"
+BAKED, TRAIN = f"{PROJECT}/ci.yml", f"{PROJECT}/train.yml"
 WORKFLOWS = {
     f"{place}/{path.name}".removeprefix("./"): path
     for place, root in {".": ROOT, PROJECT: ROOT / PROJECT}.items()
@@ -79,7 +80,7 @@ def lint(command: list[str | Path], text: str, folder: Path) -> subprocess.Compl
 
 def test_both_repositories_have_a_workflow() -> None:
     """What the other tests are repeated over is there."""
-    assert {OWN, NIGHTLY, BAKED, TRAIN} <= set(WORKFLOWS)
+    assert {OWN, NIGHTLY, RELEASE, BAKED, TRAIN} <= set(WORKFLOWS)
     assert ACTIONS
 
 
@@ -164,7 +165,7 @@ def test_a_push_needs_no_secret(name: str) -> None:
     """The first push of a fresh project is green without any account; only who tells takes GitHub's token."""
     assert "secrets" not in text_of(name)
     with_token = {key for key, job in jobs_of(name).items() if re.search(r"github\.token|GITHUB_TOKEN", str(job))}
-    assert with_token == {TRAIN: {"comment"}, NIGHTLY: {"tell"}}.get(name, set())
+    assert with_token == {TRAIN: {"comment"}, NIGHTLY: {"tell"}, RELEASE: {"publish"}}.get(name, set())
 
 
 @every_workflow

@@ -19,6 +19,7 @@ nox.options.sessions = ["lint", "types", "unit"]
 ROOT = Path(__file__).parent
 PACKAGE = "{{ cookiecutter.project_slug }}"
 BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+CRUFT = "cruft==2.16.0"
 DECIDES = "*/gates/*,*/monitoring/d*.py,*/stages/split.py,*/registry/promotion.py,*/registry/comparison.py"
 LOCKS = {"requirements.lock": ("--group", "pipeline", "--group", "dev"), "requirements-serve.lock": ()}
 
@@ -186,6 +187,30 @@ def start(session: nox.Session) -> None:
     inside(session, "python", "-m", PACKAGE, "lineage", "champion")
     print("\nseconds: " + ", ".join(f"{name} {spent:.0f}" for name, spent in seconds.items()))
     print("next:    source .venv/bin/activate, change params.yaml, dvc repro, nox -s promote; all in README.md")
+
+
+@nox.session
+def update(session: nox.Session) -> None:
+    """Follow the template to its newest version; red where its changes meet ours, which cruft calls a success."""
+    if not Path(".cruft.json").exists():
+        session.error(f"this project does not know its template: uvx --from {CRUFT} cruft link TEMPLATE, then commit")
+    if git(session, "status", "--porcelain"):
+        session.error("there are changes that are not committed: commit them first, or they mix with the template's")
+    session.run(uv(), "tool", "run", "--quiet", "--from", CRUFT, "cruft", "update", "--skip-apply-ask",
+                *session.posargs, external=True)  # fmt: skip
+    unmerged = [line.split("\t")[1] for line in git(session, "ls-files", "--unmerged")]
+    marked = git(session, "grep", "-lE", "^(<<<<<<<|>>>>>>>)( |$)")
+    rejected = git(session, "ls-files", "--others", "--", "*.rej")
+    if met := sorted({*unmerged, *marked, *rejected}):
+        session.error(f"the template's changes meet yours in {', '.join(met)}: settle each, then git add; or go back by"
+                      " git reset --hard")  # fmt: skip
+    session.log("nothing is committed yet: nox -s lint types unit, dvc repro, then git commit")
+
+
+def git(session: nox.Session, *arguments: str) -> list[str]:
+    """The lines that git prints; none where it finds nothing."""
+    said = session.run("git", *arguments, external=True, silent=True, success_codes=[0, 1])
+    return str(said or "").splitlines()
 
 
 def repository(session: nox.Session) -> None:

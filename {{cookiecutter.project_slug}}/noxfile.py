@@ -106,7 +106,7 @@ def unit(session: nox.Session) -> None:
     if session.posargs:
         inside(session, "pytest", *session.posargs)
         return
-    inside(session, "pytest", "-n", "auto", "--cov", "--cov-report=")
+    inside(session, "pytest", "-n", "logical", "--cov", "--cov-report=")
     inside(session, "coverage", "report", "--fail-under=90")
     inside(session, "coverage", "report", "--fail-under=100", f"--include={DECIDES}")
 

@@ -149,7 +149,7 @@ def test_where_no_run_was_committed_there_is_nothing_beside_this_one(project):
         ignored.write("/reports/\n")
     project.commit()
     text = against()
-    assert ", where no run was committed." in text
+    assert ", which has no reports that could stand beside these." in text
     assert {(row[2], row[3]) for row in part(text, "Gates")} == {("pass", "–")}
     assert {row[1] for row in part(text, "Metrics")} == {"–"}
     assert part(text, "Slices that moved") == [["No slice was judged in both runs."]]
@@ -170,6 +170,18 @@ def test_damaged_reports_of_the_base_count_as_none(project):
     reported.judged(project)
     Path("reports/split.json").write_text("{}")
     assert {row[1] for row in part(against(), "Metrics")} == {"–"}
+
+
+def test_reports_of_another_shape_at_the_base_count_as_none(project):
+    kept = Path("reports/evaluate.json").read_text()
+    Path("reports/evaluate.json").write_text('{"model": {"brier": 0.2}}')
+    project.commit()
+    Path("reports/evaluate.json").write_text(kept)
+    text = against()
+    assert ", which has no reports that could stand beside these." in text
+    assert {row[1] for row in part(text, "Metrics")} == {"–"}
+    Path("reports/evaluate.json").write_text('{"model": {"brier": 0.2}}')
+    assert command.main(["report", "--against", "HEAD"]) == 1
 
 
 def test_long_tables_are_cut_and_counted(project):

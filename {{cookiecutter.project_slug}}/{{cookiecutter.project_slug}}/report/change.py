@@ -177,23 +177,13 @@ def text(run: Run, base: str, before: dict[str, Report]) -> str:
     changed = [row for path in (config.PATH, schema.PATH) for row in differences(path, base)]
     files = git("diff", "--name-only", "--relative", base, "--", *CODE, str(LOCK)).splitlines()
     mark = {"good": "✅", "bad": "❌"}.get(state, "⚠️")
-    against = f"Against `{base[:12]}`" + ("" if before else ", where no run was committed")
+    against = f"Against `{base[:12]}`" + ("" if before else ", which has no reports that could stand beside these")
     lines = [*gates(now, before), *measured(now, before, primary, run.params.gates.confidence), *moved(now, before),
              *section("Parameters and contract", ["file", "key", "base", "now"], changed, "Unchanged."),
              *section("Code and lock", ["changed"], [[f"`{name}`"] for name in files], "Unchanged."),
              *data(now, before)]  # fmt: skip
-    return (
-        "\n".join(
-            [
-                f"## {mark} {sentence[0].upper() + sentence[1:]}",
-                "",
-                f"{against}.",
-                *(line.translate(PLAIN) for line in lines),
-                *plot(now),
-            ]
-        )
-        + "\n"
-    )
+    head = [f"## {mark} {sentence[0].upper() + sentence[1:]}", "", f"{against}."]
+    return "\n".join([*head, *(line.translate(PLAIN) for line in lines), *plot(now)]) + "\n"
 
 
 def write(run: Run, commit: str) -> None:
@@ -202,5 +192,10 @@ def write(run: Run, commit: str) -> None:
         base = git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
     except InputError:
         raise InputError(f"git knows no commit {commit!r}: name one, or fetch it first") from None
-    record.write_text(PAGE, text(run, base, committed(base)))
+    try:
+        page = text(run, base, committed(base))
+    except (LookupError, TypeError, ValueError, AttributeError):  # an earlier version of the template wrote others
+        with reading.sound("evaluate"):
+            page = text(run, base, {})
+    record.write_text(PAGE, page)
     print(f"{PAGE}: against {base[:12]}")

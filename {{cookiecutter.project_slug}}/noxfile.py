@@ -190,6 +190,12 @@ def start(session: nox.Session) -> None:
 
 
 @nox.session
+def settings(session: nox.Session) -> None:
+    """Say how the repository's settings on GitHub differ from what the workflows rely on; `-- --apply` sets them."""
+    session.run(sys.executable, ".github/settings.py", *session.posargs)
+
+
+@nox.session
 def update(session: nox.Session) -> None:
     """Follow the template to its newest version; red where its changes meet ours, which cruft calls a success."""
     if not Path(".cruft.json").exists():

@@ -1,0 +1,115 @@
+"""Say how this repository's settings on GitHub differ from what its workflows rely on, or set them.
+
+`nox -s settings` looks; `-- --apply --owner @ORG/TEAM` sets. It asks GitHub's own client, as whoever ran
+`gh auth login`: the settings take an administrator. Exit code 1 when something differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CODEOWNERS = Path(".github/CODEOWNERS")
+#: What decides: numbers and thresholds, the data contract, the gates, their faults, and what runs all of it.
+OWNED = ("/params.yaml", "/schema.yaml", "/dvc.yaml", "/*/gates/", "/tests/pretrain/", "/tests/posttrain/",
+         "/tests/faults/", "/.github/")  # fmt: skip
+RULES: dict[str, dict[str, Any]] = {
+    "deletion": {},
+    "non_fast_forward": {},
+    "pull_request": {
+        "required_approving_review_count": 1,
+        "dismiss_stale_reviews_on_push": True,
+        "require_code_owner_review": True,
+        "require_last_push_approval": False,
+        "required_review_thread_resolution": True,
+    },
+    "required_status_checks": {
+        "strict_required_status_checks_policy": True,
+        "required_status_checks": [{"context": "pass"}],
+    },
+}
+RULESET: dict[str, Any] = {
+    "name": "main",
+    "target": "branch",
+    "enforcement": "active",
+    "bypass_actors": [],
+    "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
+    "rules": [{"type": name, "parameters": values} if values else {"type": name} for name, values in RULES.items()],
+}
+
+
+def gh(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
+    """What GitHub answers to a call about this repository. Ends the program where it refuses."""
+    command = ["gh", "api", "--method", method, f"repos/{{owner}}/{{repo}}/{path}"]
+    try:
+        done = subprocess.run(command + ["--input", "-"] * (body is not None), input=json.dumps(body) if body else None,
+                              capture_output=True, text=True, check=False)  # fmt: skip
+    except FileNotFoundError:
+        sys.exit("settings: gh is not installed: https://cli.github.com, then gh auth login")
+    if done.returncode:
+        sys.exit(f"settings: {method} {path}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    return json.loads(done.stdout or "null")
+
+
+def differences(wanted: Any, found: Any, name: str = "") -> Iterator[str]:
+    """What of `found` is not as wanted, by its dotted name; what is found besides does not matter, but in lists."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key, value in wanted.items():
+            yield from differences(value, found.get(key), f"{name}.{key}" if name else key)
+    elif wanted != found:
+        yield f"{name} is {json.dumps(found)}, not {json.dumps(wanted)}"
+
+
+def by_type(ruleset: dict[str, Any]) -> dict[str, Any]:
+    """A ruleset with its rules by their type; of a required check the name alone, since GitHub adds who reports it."""
+    rules = {rule["type"]: rule.get("parameters", {}) for rule in ruleset.get("rules", ())}
+    checks = rules.get("required_status_checks", {})
+    if checks:
+        named = [{"context": check["context"]} for check in checks["required_status_checks"]]
+        rules["required_status_checks"] = checks | {"required_status_checks": named}
+    return ruleset | {"rules": rules}
+
+
+def ruleset(apply: bool) -> list[str]:
+    """What of the main branch's protection differs, after it was set if asked to."""
+    known = [one["id"] for one in gh("rulesets?includes_parents=false") if one["name"] == RULESET["name"]]
+    if apply:
+        gh(f"rulesets/{known[0]}" if known else "rulesets", "PUT" if known else "POST", RULESET)
+        return ruleset(apply=False)
+    if not known:
+        return [f"there is no ruleset {RULESET['name']!r}: the main branch takes any push"]
+    return [f"ruleset: {one}" for one in differences(by_type(RULESET), by_type(gh(f"rulesets/{known[0]}")))]
+
+
+def owners(owner: str | None) -> list[str]:
+    """What of the code owners differs, after they were written if an owner is given."""
+    if owner:
+        CODEOWNERS.write_text("".join(f"{path} {owner}\n" for path in OWNED), encoding="utf-8")
+        print(f"{CODEOWNERS}: written; commit it")
+    lines = CODEOWNERS.read_text(encoding="utf-8").splitlines() if CODEOWNERS.exists() else []
+    owned = {line.split()[0] for line in lines if len(line.split()) > 1}
+    missing = [f"{CODEOWNERS}: nobody owns {path}: --apply --owner @ORG/TEAM" for path in OWNED if path not in owned]
+    wrong = [f"{CODEOWNERS}: {one['message'].splitlines()[0]}" for one in gh("codeowners/errors")["errors"]]
+    return missing + wrong
+
+
+def main() -> int:
+    """Look, or set and look; 1 when something differs."""
+    parser = argparse.ArgumentParser(prog="nox -s settings --", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--apply", action="store_true", help="set what differs")
+    parser.add_argument("--owner", metavar="@ORG/TEAM", help="who must approve changes of what decides")
+    asked = parser.parse_args()
+    if asked.owner and not (asked.apply and asked.owner.startswith("@")):
+        parser.error("--owner takes a @user or @org/team, and --apply")
+    found = ruleset(asked.apply) + owners(asked.owner)
+    print("\n".join(found) if found else "settings: as the workflows rely on them")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

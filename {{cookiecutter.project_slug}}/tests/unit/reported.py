@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-from {{ cookiecutter.project_slug }} import config, record
-from {{ cookiecutter.project_slug }}.gates import verdict
-
-from .small_project import Project
 
 DIGEST = "ab" * 32
 
@@ -129,17 +123,3 @@ def gates(hostile: str = "HA") -> dict[str, list[dict[str, Any]]]:
         "pretrain": [gate("checked", []), gate("drift", drift)],
         "posttrain": [gate("checked", []), gate("slices", slices), gate("calibration", [])],
     }
-
-
-def judged(project: Project, found: dict[str, list[dict[str, Any]]] | None = None) -> None:
-    """Write the verdicts of the gates, on what lies here."""
-    for stage, told in (found or gates()).items():
-        if stage == "validate":
-            inputs = {"data": record.file_sha256(Path("data/raw.parquet")),
-                      "schema": record.file_sha256(Path("schema.yaml"))}  # fmt: skip
-        else:
-            inputs = verdict.inputs(stage, config.load())
-        red = any(gate["verdict"] != "pass" for gate in told)
-        report = {"stage": stage, "verdict": "fail" if red else "pass", "gates": told, "inputs": inputs}
-        record.write_json(Path(f"reports/{stage}.json"), report)
-    project.lock()

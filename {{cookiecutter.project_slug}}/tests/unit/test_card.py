@@ -25,7 +25,7 @@ def with_findings(project: Project, hostile: str = "HA") -> None:
     """Write verdicts that the declared gates stand behind, slices among them."""
     project.set("gates.pretrain", {"checked": {}, "drift": {"margin": 0.2, "accept": {"odd | one": "seen"}}})
     project.set("gates.posttrain", {"checked": {}, "slices": {"harm": 0.03}, "calibration": {}})
-    reported.judged(project, reported.gates(hostile))
+    project.verdicts(reported.gates(hostile))
 
 
 @pytest.fixture

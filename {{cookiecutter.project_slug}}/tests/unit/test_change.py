@@ -25,7 +25,7 @@ def project(tmp_path, monkeypatch) -> Project:
     monkeypatch.setattr(page, "render", lambda _: "")
     monkeypatch.setattr(page.card, "filled", lambda _: "")
     Path("reports/split.json").write_text(json.dumps({"by": "time", "rows": {"train": 1200, "test": 600}}))
-    reported.judged(made)
+    made.verdicts(reported.gates())
     ignored = Path(".gitignore").read_text().replace("/reports/\n", "/reports/plots/\n/reports/change.md\n")
     Path(".gitignore").write_text(ignored)
     made.commit()
@@ -73,7 +73,7 @@ def test_nothing_changed_is_said_of_every_part(project, capsys):
 def test_another_model_shows_in_parameters_and_metrics(project):
     before = {row[0]: row for row in part(against(), "Metrics")}
     project.repro(strength=1e-5)
-    reported.judged(project)
+    project.verdicts(reported.gates())
     text = against()
     ((file, key, old, new),) = part(text, "Parameters and contract")
     assert (file, key, new) == ("params.yaml", "train.arguments.C", "1e-05")
@@ -93,7 +93,7 @@ def test_another_model_shows_in_parameters_and_metrics(project):
 def test_other_test_rows_are_said_to_be_others(project):
     project.window(0, 61, 90)
     project.repro()
-    reported.judged(project)
+    project.verdicts(reported.gates())
     assert "of other test rows" in against()
 
 
@@ -101,7 +101,7 @@ def test_nothing_is_told_of_stages_that_a_closed_gate_kept_from_running(project)
     project.window(0, 61, 90)  # the reports of training and evaluation are those that were committed
     found = reported.gates()
     found["pretrain"][1] = gate("drift", [finding("x", "fail")], "fail")
-    reported.judged(project, {name: found[name] for name in ("validate", "pretrain")})
+    project.verdicts({name: found[name] for name in ("validate", "pretrain")})
     text = against()
     assert text.startswith("## ❌ 1 of 3 gates closed: drift\n")
     gates = part(text, "Gates")
@@ -115,11 +115,11 @@ def test_nothing_is_told_of_stages_that_a_closed_gate_kept_from_running(project)
 
 def test_a_slice_moved_when_it_left_its_interval_or_its_verdict_changed(project):
     cases = {"in": 0.02, "out": 0.02, "far": 0.02, "red": 0.02, "gone": 0.02}
-    reported.judged(project, with_slices(*(a_slice(name, gain) for name, gain in cases.items())))
+    project.verdicts(with_slices(*(a_slice(name, gain) for name, gain in cases.items())))
     project.commit()
     now = [a_slice("in", 0.0299), a_slice("out", 0.0301), a_slice("far", -0.02), a_slice("red", 0.02, "fail"),
            a_slice("new", 0.5)]  # fmt: skip
-    reported.judged(project, with_slices(*now))
+    project.verdicts(with_slices(*now))
     found = part(against(), "Slices that moved")
     assert [row[0] for row in found] == ["far", "out", "red"]
     assert found[0] == ["far", "0.02 (0.01 to 0.03)", "-0.02", "pass", "900"]
@@ -167,7 +167,7 @@ def test_damaged_reports_of_the_base_count_as_none(project):
     Path("reports/split.json").write_text("{")
     project.commit()
     project.repro()
-    reported.judged(project)
+    project.verdicts(reported.gates())
     Path("reports/split.json").write_text("{}")
     assert {row[1] for row in part(against(), "Metrics")} == {"–"}
 
@@ -193,9 +193,9 @@ def test_long_tables_are_cut_and_counted(project):
 
 def test_text_from_data_is_neither_markup_nor_mention(project):
     hostile = "<img src=x>@everyone [here](http://x) | *y*"
-    reported.judged(project, with_slices(a_slice(hostile, 0.02)))
+    project.verdicts(with_slices(a_slice(hostile, 0.02)))
     project.commit()
-    reported.judged(project, with_slices(a_slice(hostile, -0.5, "fail")))
+    project.verdicts(with_slices(a_slice(hostile, -0.5, "fail")))
     text = against()
     assert "&#60;img src=x&#62;&#64;everyone &#91;here](http://x) \\| &#42;y&#42;" in text
     assert not {"<img", "@every", "[here"} & {word for word in ("<img", "@every", "[here") if word in text}

@@ -58,7 +58,7 @@ def project(tmp_path, monkeypatch) -> Project:
     record.write_json(Path("reports/split.json"), {"by": "time", "first_test_time": "2020-03-01 00:00:00"})
     Path("docs").mkdir()
     shutil.copy(HERE / "docs/model_card.md", "docs")
-    reported.judged(made)
+    made.verdicts(reported.gates())
     return made
 
 
@@ -190,7 +190,7 @@ def test_a_closed_gate_makes_the_verdict_red(quick, project):
     gates = reported.gates()
     red = reported.finding("carrier=UA", "fail", statistic=-0.1, threshold=0)
     gates["posttrain"][1] = reported.gate("slices", [red], "fail")
-    reported.judged(project, gates)
+    project.verdicts(gates)
     read = Reader(written())
     assert ("p", {"class": "verdict bad", "id": "verdict"}) in read.tags
     assert "1 of 6 gates closed: slices" in read.sections[""]
@@ -287,7 +287,7 @@ def test_a_model_that_is_not_the_recorded_one_has_no_importance(project):
 
 
 def test_text_of_the_data_stays_text(project):
-    reported.judged(project, reported.gates(HOSTILE))
+    project.verdicts(reported.gates(HOSTILE))
     html = written()
     assert "<script" not in html
     assert HOSTILE in Reader(html).sections["slices"]

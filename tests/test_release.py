@@ -15,7 +15,7 @@ NAME = "team/template"
 #: In the place of the first command, which other tests run: a project with one file, as git holds it.
 STARTED = """\
           mkdir -p "$RUNNER_TEMP/flight_delays" && cd "$RUNNER_TEMP/flight_delays" && git init -q
-          echo "$GITHUB_REF_NAME" > made_by && git add . && git -c user.name=a -c user.email=a@b commit -qm made
+          echo "$GITHUB_REF_NAME" > made_by && touch "only_$GITHUB_REF_NAME" && git add . && git -c user.name=a -c user.email=a@b commit -qm made
 """
 
 
@@ -56,7 +56,8 @@ def test_a_tag_becomes_a_release_and_the_example(repository: Path, tmp_path: Pat
     log = git("log", "--format=%s", "example", cwd=repository, home=tmp_path).decode().split("\n")
     assert log[:2] == ["Made by v1.1.0", "Made by v1.0.0"]
     assert git("show", "example:made_by", cwd=repository, home=tmp_path) == b"v1.1.0\n"
-    assert git("ls-tree", "-r", "--name-only", "example", cwd=repository, home=tmp_path) == b"made_by\n"
+    held = git("ls-tree", "-r", "--name-only", "example", cwd=repository, home=tmp_path).decode().split()
+    assert held == ["made_by", "only_v1.1.0"]
 
 
 def test_a_tag_that_the_changelog_does_not_know_publishes_nothing(repository: Path, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ NAME = "team/template"
 #: In the place of the first command, which other tests run: a project with one file, as git holds it.
 STARTED = """\
           mkdir -p "$RUNNER_TEMP/flight_delays" && cd "$RUNNER_TEMP/flight_delays" && git init -q
-          echo "$GITHUB_REF_NAME" > made_by && touch "only_$GITHUB_REF_NAME" && git add . && git -c user.name=a -c user.email=a@b commit -qm made
+          echo "$GITHUB_REF_NAME" > made_by && touch "only_$GITHUB_REF_NAME"
+          git add . && git -c user.name=a -c user.email=a@b commit -qm made
 """
 
 

@@ -42,9 +42,13 @@ sys.exit(main(["lineage"]))
 
 
 def copy_of(project: Path, folder: Path, *left_out: str) -> Path:
-    """Return a copy of a project in `folder`, with the original's environment and without what is left out."""
+    """Return a copy of a project in `folder`, with the original's environment and without what is left out.
+
+    Caches of linters never come along: a test's disk may be small, and another test may have filled them.
+    """
     target = folder / project.name
-    shutil.copytree(project, target, symlinks=True, ignore=shutil.ignore_patterns(".venv", ".tools", *left_out))
+    left_out = (".venv", ".tools", ".*_cache", *left_out)
+    shutil.copytree(project, target, symlinks=True, ignore=shutil.ignore_patterns(*left_out))
     (target / ".venv").symlink_to(project / ".venv")
     return target
 

@@ -69,7 +69,7 @@ def test_a_module_is_read_in_one_go(project: Path) -> None:
 
 
 def test_the_package_stays_small(project: Path) -> None:
-    """R7: the package has 7,200 lines of code at most."""
+    """R7: the package has 7,400 lines of code at most."""
     modules = list((project / project.name).rglob("*.py"))
     assert modules
     assert 0 < sum(map(lines_of_code, modules)) <= PACKAGE_LINES

@@ -34,9 +34,14 @@ ACTIONS = {
         {"name": "", "path": "", "if-no-files-found": "warn"},
         'mkdir -p "{home}/artifacts" && cp -RT "$FROM" "{home}/artifacts/$NAME"',
     ),
+    "actions/attest-build-provenance": (
+        {"subject-name": "", "subject-digest": "", "subject-path": "", "push-to-registry": "false"},
+        '{{ [ -z "$FILE" ] || sha256sum "$FILE"; echo "$SUBJECT@$DIGEST"; }} >> "{home}/attested"',
+    ),
     "actions/download-artifact": ({"name": "", "path": "."}, 'cp -RT "{home}/artifacts/$NAME" "$FROM"'),
 }
-PASSED_ON = {"DEPTH": "fetch-depth", "NAME": "name", "FROM": "path"}
+PASSED_ON = {"DEPTH": "fetch-depth", "NAME": "name", "FROM": "path", "FILE": "subject-path", "SUBJECT": "subject-name",
+             "DIGEST": "subject-digest"}  # fmt: skip
 
 
 class Ran(NamedTuple):
@@ -125,8 +130,14 @@ def steps_of(file: dict[str, Any]) -> list[dict[str, Any]]:
     return [step for part in (*file.get("jobs", {}).values(), file.get("runs", {})) for step in part.get("steps", ())]
 
 
-def act(project: Path, home: Path, event: str, payload: dict[str, Any] | None = None, *options: str) -> Ran:
-    """Let act run what an event starts, one job at a time; return the conclusions. `gh` writes to `home/gh`."""
+def act(project: Path, home: Path, event: str, payload: dict[str, Any] | None = None, *options: str,
+        **variables: str) -> Ran:  # fmt: skip
+    """Let act run what an event starts, one job at a time; return the conclusions. `gh` writes to `home/gh`.
+
+    `variables`: what the runner has besides; `PATH` comes before its own.
+    """
+    known = stranger(home) | {"GH_DOUBLE": str(home / "gh")}
+    path = os.pathsep.join([*([variables["PATH"]] if "PATH" in variables else []), known["PATH"]])
     home.mkdir(exist_ok=True)
     (home / "gh").mkdir(exist_ok=True)
     (home / "event.json").write_text(json.dumps(payload or {}), encoding="utf-8")
@@ -137,7 +148,7 @@ def act(project: Path, home: Path, event: str, payload: dict[str, Any] | None = 
         + ["--platform", "ubuntu-latest=-self-hosted", *offline, *doubles(project, home)],
         check=False,
         cwd=project,
-        env=stranger(home) | {"GH_DOUBLE": str(home / "gh")},
+        env=known | variables | {"PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -12,7 +12,7 @@ from baking import ROOT, export, settings
 from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
 from running import copy_of, free_port, run, set_param, works
 
-pytest_plugins = ["nodes", "stores"]
+pytest_plugins = ["engine", "nodes", "stores"]
 Bake = Callable[..., Path]
 pytest.register_assert_rewrite("killing")
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -149,6 +150,34 @@ def promote(session: nox.Session) -> None:
     """Register this workspace's model and judge it; the decision is in reports/promotion.json."""
     install(session)
     inside(session, "python", "-m", PACKAGE, "promote", *session.posargs, codes=(0, 3))
+
+
+@nox.session
+def rollback(session: nox.Session) -> None:
+    """Swap champion and previous in the registry."""
+    install(session)
+    inside(session, "python", "-m", PACKAGE, "rollback")
+
+
+@nox.session
+def bundle(session: nox.Session) -> None:
+    """Write the champion's bundle to the folder `bundle`, for `docker build --tag NAME .` to take."""
+    install(session)
+    shutil.rmtree("bundle", ignore_errors=True)
+    inside(session, "python", "-m", PACKAGE, "export", "champion", "bundle")
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """List the libraries of the image, with their hashes and licences, in sbom.json (CycloneDX)."""
+    install(session)
+    with tempfile.TemporaryDirectory() as scratch:
+        there = {"VIRTUAL_ENV": scratch, "UV_NO_PROGRESS": "1"}
+        session.run(uv(), "venv", "-q", "--allow-existing", "--python", sys.executable, scratch, external=True)
+        lock = ("--require-hashes", "requirements-serve.lock")
+        session.run(uv(), "pip", "sync", "-q", *lock, external=True, env=there)
+        inside(session, "cyclonedx-py", "environment", "--output-reproducible", "--pyproject", "pyproject.toml",
+               "--output-file", "sbom.json", scratch)  # fmt: skip
 
 
 @nox.session

@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--bundle", type=Path, help="an exported bundle to serve instead of the registry's champion")
+    smoke = commands.add_parser("smoke", help="ask a server for a bundle's golden rows: equal (0) or not (1)")
+    smoke.add_argument("url", metavar="URL", help="where it listens, as http://HOST:PORT")
+    smoke.add_argument("--bundle", type=Path, required=True, help="the exported bundle that it should serve")
     reproduce = commands.add_parser("reproduce", help="train a version anew from its own commit: equal (0) or not (1)")
     reproduce.add_argument("version", nargs="?", default="champion", help=VERSION)
     batch = commands.add_parser("batch", help="score files of rows, with the numbers that the server would give")
@@ -117,14 +120,6 @@ def rollback() -> int:
     return 0
 
 
-def reproduce(name: str) -> int:
-    """Train a version anew and compare; 0 when its predictions are equal."""
-    from .registry import reproduce, tracking
-
-    with tracking.session() as client:
-        return 0 if reproduce.reproduce(client, name) else 1
-
-
 def export(name: str, folder: Path) -> int:
     """Write a version's bundle to a new folder."""
     from .registry import tracking, versions
@@ -133,13 +128,6 @@ def export(name: str, folder: Path) -> int:
         versions.export(client, name, folder)
     print(f"{name} is in {folder}")
     return 0
-
-
-def serve(host: str, port: int, bundle: Path | None) -> int:
-    """Serve until told to stop."""
-    from .serving import serve
-
-    return serve.main(host, port, bundle)
 
 
 def lineage(name: str, as_json: bool) -> int:
@@ -188,11 +176,17 @@ def run(arguments: argparse.Namespace) -> int:
     require_place()
     if arguments.command in STAGES:
         workspace.end_with_dvc()
-    # These three also run in a container, which has no git.
+    # These four also run in a container, which has no git.
     if arguments.command == "serve":
-        return serve(arguments.host, arguments.port, arguments.bundle)
+        from .serving import serve
+
+        return serve.main(arguments.host, arguments.port, arguments.bundle)
     if arguments.command == "batch":
         return batch(arguments.source, arguments.out, arguments.version, arguments.bundle)
+    if arguments.command == "smoke":
+        from .serving import smoke
+
+        return smoke.main(arguments.url, arguments.bundle)
     if arguments.command == "forget":
         return forget(arguments.ids)
     from .registry.lineage import require_repository
@@ -221,7 +215,10 @@ def run(arguments: argparse.Namespace) -> int:
 
         return loop.main(arguments.quick, arguments.faults)
     if arguments.command == "reproduce":
-        return reproduce(arguments.version)
+        from .registry import reproduce, tracking
+
+        with tracking.session() as client:
+            return 0 if reproduce.reproduce(client, arguments.version) else 1
     return {"register": register, "rollback": rollback}[arguments.command]()
 
 

@@ -1,11 +1,14 @@
-"""An ASGI app asked without a network: bytes in, status, headers and bytes out."""
+"""An ASGI app asked without a network: bytes in, status, headers and bytes out; and a server for clients to ask."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 
@@ -61,3 +64,32 @@ def ask(app: Any, path: str, *parts: bytes | float | None, method: str = "", **h
     known = {"content-type": "application/json"} if parts else {}
     given = known | {name.replace("_", "-"): value for name, value in headers.items()}
     return asyncio.run(asked(app, method or ("POST" if parts else "GET"), path, parts, given))
+
+
+@contextmanager
+def answering(*answers: tuple[int, Any]) -> Iterator[tuple[int, list[Any]]]:
+    """The port of a server that gives these answers one after the other, the last for ever, and what it was asked."""
+    asked: list[Any] = []
+    left = [*answers]
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            asked.append(json.loads(body) if body else self.path)
+            status, said = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(said if isinstance(said, bytes) else json.dumps(said).encode())
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    web = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        yield web.server_port, asked
+    finally:
+        web.shutdown()
+        web.server_close()

@@ -236,3 +236,27 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     Path(".mlflow").write_text("a file")
     with pytest.raises(tracking.StoreError, match="check the folder"), versions.exclusive():
         pass
+
+
+def test_an_alias_that_another_clone_gives_in_the_same_moment_is_given_again(project, monkeypatch):
+    from mlflow.exceptions import MlflowException
+
+    client, given = tracking.client(), []
+    clash = "(sqlite3.IntegrityError) UNIQUE constraint failed: registered_model_aliases.workspace"
+
+    def clashing(name, alias, number, raised=(clash, None)):
+        given.append((alias, number))
+        if raised[len(given) - 1]:
+            raise MlflowException(raised[len(given) - 1])
+
+    monkeypatch.setattr(client, "set_registered_model_alias", clashing)
+    versions.point(client, "champion", "1")
+    assert given == [("champion", "1")] * 2
+    for raised in ((clash, clash), ("no such table",)):
+        given.clear()
+        monkeypatch.setattr(
+            client, "set_registered_model_alias", lambda *to, raised=raised: clashing(*to, raised=raised)
+        )
+        with pytest.raises(MlflowException, match=raised[-1].partition(" ")[0][1:5]):
+            versions.point(client, "champion", "1")
+        assert len(given) == len(raised)

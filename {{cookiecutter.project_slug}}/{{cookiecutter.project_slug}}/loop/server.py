@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import socket
 import subprocess
 import time
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import config, schema
 from ..errors import InputError
 from ..registry import tracking
-from ..serving import version
+from ..serving.client import Client
 from .scratch import HOME, Clone
 
 if TYPE_CHECKING:
@@ -22,26 +20,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HOST, SAID = "127.0.0.1", HOME / "server.txt"
-#: Seconds for the server to start or to follow a new champion, to answer one request, and between two looks.
-FOLLOW, ANSWER, PERIOD = 90, 60, 0.05
+#: Seconds for the server to start or to follow a new champion, and between two looks.
+FOLLOW, PERIOD = 90, 0.05
 
 
-class Server:
+class Server(Client):
     """A running server."""
 
     def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
         """At a port of this machine."""
-        self.port, self.process = port, process
-
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
-        """Status and JSON of an answer. Raises OSError."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=ANSWER)
-        try:
-            connection.request(method, path, body, {"content-type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
+        super().__init__(f"http://{HOST}:{port}")
+        self.process = process
 
     def wait(self, path: str, ready: Callable[[dict[str, Any]], bool], what: str) -> None:
         """Wait until the server's answer at `path` is `ready`. Raises InputError when it ends, or takes too long."""
@@ -62,32 +51,9 @@ class Server:
 
     def score(self, rows: pd.DataFrame, contract: schema.Schema, settings: config.Serve) -> np.ndarray:
         """The server's answers to `rows`, (n,) or (n, K), once all are in the prediction log. Raises InputError."""
-        import numpy as np
-
-        found: list[Any] = []
-        for body in bodies(rows[[*contract.key, *contract.inputs]], settings):
-            status, said = self.ask("POST", "/predict", body)
-            if status != 200:
-                raise InputError(f"the server answered {status} to rows of the table: {str(said)[:300]}")
-            found += said["predictions"]
+        found = self.predict(rows[[*contract.key, *contract.inputs]], contract, settings)
         self.wait("/readyz", lambda said: said["log"]["waiting"] == 0, "write its log")
-        if contract.task == "multiclass":
-            return np.array([[one["scores"][str(name)] for name in contract.classes] for one in found])
-        return np.array([one["score"] for one in found])
-
-
-def bodies(rows: pd.DataFrame, settings: config.Serve) -> Iterator[bytes]:
-    """`rows` as requests within the server's limits of rows and bytes."""
-    held: list[bytes] = []
-    size = 0
-    for row in version.requested(rows):
-        text = json.dumps(row, default=lambda moment: moment.isoformat()).encode()
-        if held and (len(held) == settings.max_rows or size + len(text) + 2 > settings.max_mb * 1e6):
-            yield b"[" + b",".join(held) + b"]"
-            held, size = [], 0
-        held.append(text)
-        size += len(text) + 1
-    yield b"[" + b",".join(held) + b"]"
+        return found
 
 
 @contextmanager

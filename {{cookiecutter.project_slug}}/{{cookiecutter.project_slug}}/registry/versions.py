@@ -56,6 +56,22 @@ def aliases(client: MlflowClient) -> dict[str, str]:
         raise
 
 
+def point(client: MlflowClient, alias: str, number: str) -> None:
+    """Let an alias name a version.
+
+    Where it names none yet and another clone does the same within that moment, the server inserts it twice and refuses
+    the second (so seen): asked once more it finds the first, and the later one counts, as it always does.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_registered_model_alias(tracking.NAME, alias, number)
+    except MlflowException as error:
+        if "unique constraint" not in str(error).lower():
+            raise
+        client.set_registered_model_alias(tracking.NAME, alias, number)
+
+
 def by_alias(client: MlflowClient, alias: str) -> ModelVersion | None:
     """The version an alias points to, or None."""
     number = aliases(client).get(alias)
@@ -107,7 +123,7 @@ def register(client: MlflowClient, params: config.Params) -> ModelVersion:
     if version is None:
         lineage.require_committed()
         version = create(client, params, training)
-    client.set_registered_model_alias(tracking.NAME, "challenger", str(version.version))
+    point(client, "challenger", str(version.version))
     return version
 
 
@@ -185,7 +201,7 @@ def crown(client: MlflowClient, number: str, replaced: str | None) -> None:
     if now != replaced:
         names = [f"version {name}" if name else "none" for name in (now, replaced)]
         raise InputError(f"the champion is {names[0]} by now, no longer {names[1]}: run the command again")
-    client.set_registered_model_alias(tracking.NAME, "champion", number)
+    point(client, "champion", number)
     settle(client)
 
 
@@ -195,7 +211,7 @@ def settle(client: MlflowClient) -> dict[str, str]:
     if "champion" in found:
         tags = client.get_model_version(tracking.NAME, found["champion"]).tags
         if REPLACES in tags:
-            client.set_registered_model_alias(tracking.NAME, "previous", tags[REPLACES])
+            point(client, "previous", tags[REPLACES])
             for name in (ROLLED_BACK, REPLACES):  # the last step is to forget that there were any
                 client.delete_model_version_tag(tracking.NAME, found["champion"], name)
     return aliases(client)

@@ -1,0 +1,113 @@
+"""A real Docker engine and a real registry of images, started for the tests; a base image of this machine's Debian.
+
+The engine has no network of its own, so a container shares the machine's; nothing can be pulled from elsewhere, so
+what the Dockerfile begins with is made here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from running import free_port
+
+DOCKER, BASE = "/usr/bin/docker", "base-of-the-tests"
+# Nothing of the machine's network is changed.
+APART = ("--bridge=none", "--iptables=false", "--ip-masq=false", "--ip-forward=false")
+# The client, as the tests need it: a build shares the machine's network, and begins with the base image made here.
+CLIENT = f"""#!/bin/sh
+if [ "$1" = build ]; then
+  shift
+  exec {DOCKER} build --network host --build-arg BASE={BASE} "$@"
+fi
+exec {DOCKER} "$@"
+"""
+
+
+class Engine(NamedTuple):
+    """A running engine: what its client needs, and the address of the registry."""
+
+    variables: dict[str, str]
+    registry: str
+
+    def docker(self, *arguments: str) -> str:
+        """Return what a command printed; it must have succeeded."""
+        done = subprocess.run([DOCKER, *arguments], check=False, capture_output=True, text=True,
+                              env=dict(os.environ) | self.variables)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Return an engine with the base image, and a registry that is empty."""
+    home = tmp_path_factory.mktemp("engine")
+    # A socket's name may have 107 characters.
+    short = Path(f"/tmp/engine-{os.getpid()}")
+    short.mkdir()
+    (home / "bin").mkdir()
+    (home / "bin/docker").write_text(CLIENT, encoding="utf-8")
+    (home / "bin/docker").chmod(0o755)
+    socket, port = f"unix://{short}/docker.sock", free_port()
+    config = f"""version: 0.1
+storage: {{filesystem: {{rootdirectory: {home}/images}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+    (home / "registry.yml").write_text(config, encoding="utf-8")
+    places = [f"--data-root={home}/data", f"--exec-root={short}/exec", f"--pidfile={short}/pid"]
+    with (home / "log").open("w") as log:
+        processes = [
+            subprocess.Popen(command, stdout=log, stderr=log)
+            for command in (
+                ["dockerd", "--host", socket, *places, *APART],
+                ["docker-registry", "serve", str(home / "registry.yml")],
+            )
+        ]
+        try:
+            variables = {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1", "PATH": str(home / "bin")}
+            found = Engine(variables, f"127.0.0.1:{port}")
+            wait(found, home / "log")
+            found.docker("import", str(base(home)), BASE)
+            yield found
+            for container in found.docker("ps", "--all", "--quiet").split():
+                found.docker("rm", "--force", container)
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(60)
+            for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+                if line.split()[1].startswith((f"{home}/", f"{short}/")):
+                    subprocess.run(["umount", "--lazy", line.split()[1]], check=True)
+            shutil.rmtree(short)
+            shutil.rmtree(home)
+
+
+def wait(engine: Engine, log: Path) -> None:
+    """Wait until the engine answers."""
+    limit = time.monotonic() + 60
+    command = [DOCKER, "info"]
+    while subprocess.run(command, check=False, capture_output=True, env=dict(os.environ) | engine.variables).returncode:
+        assert time.monotonic() < limit, log.read_text(encoding="utf-8")[-3000:]
+        time.sleep(0.2)
+
+
+def base(home: Path) -> Path:
+    """Make what stands in for `python:3.11-slim`: Debian's own Python 3.11, with the certificates of this machine."""
+    root, archive = home / "root", home / "base.tar"
+    packages = "python3,python3-pip,python3-venv,ca-certificates"
+    command = ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(root)]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", root / "etc/ssl/certs/ca-certificates.crt")
+    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+    (root / "etc/pip.conf").write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8")
+    subprocess.run(["tar", "--create", "--file", str(archive), "--directory", str(root), "."], check=True)
+    shutil.rmtree(root)
+    return archive

@@ -153,6 +153,20 @@ def promote(session: nox.Session) -> None:
 
 
 @nox.session
+def monitor(session: nox.Session) -> None:
+    """Compare the prediction log with the champion's reference; the decision is in reports/monitor.json."""
+    install(session)
+    inside(session, "python", "-m", PACKAGE, "monitor", *session.posargs, codes=(0, 3))
+
+
+@nox.session
+def window(session: nox.Session) -> None:
+    """Let newer rows in, as a retraining begins: `-- 2013-10-01` is the window's new end."""
+    install(session)
+    inside(session, "python", "-m", PACKAGE, "window", *session.posargs)
+
+
+@nox.session
 def rollback(session: nox.Session) -> None:
     """Swap champion and previous in the registry."""
     install(session)

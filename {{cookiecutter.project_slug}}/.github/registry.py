@@ -1,7 +1,9 @@
 """The registry of record where no tracking server is: MLflow's own store, kept by the release `registry` on GitHub.
 
-    registry.py restore          bring the newest store here, as .mlflow; without one, this is the cold start
-    registry.py keep FILE        add a store (a .tar.gz of .mlflow) as the newest
+    registry.py restore          bring the newest store here, as .mlflow; without one, this is the cold start. A step
+                                 of a workflow gets its name, as the output `store`
+    registry.py keep FILE [--instead-of NAME]   add a store (a .tar.gz of .mlflow) as the newest; refused where NAME,
+                                 which was restored, is no longer the newest
     registry.py release VERSION FILE ...    release a version of the model, `model-vVERSION`, with these files
 
 Every store is an asset of its own, named by when it was kept, so that a kill leaves the old one or the new one. With
@@ -84,11 +86,18 @@ def restore() -> None:
     with tarfile.open(archive) as tar:
         tar.extractall(filter="data")
     archive.unlink()
+    if output := os.environ.get("GITHUB_OUTPUT"):
+        with open(output, "a", encoding="utf-8") as told:
+            told.write(f"store={newest['name']}\n")
     print(f"registry: {newest['name']}")
 
 
-def keep(archive: Path) -> None:
+def keep(archive: Path, instead_of: str | None) -> None:
     """Add a store, then drop those that are too old."""
+    if instead_of:
+        newest = [one["name"] for one in stores(release(TAG) or {"assets": []})][-1:]
+        if newest != [instead_of]:
+            sys.exit(f"registry: {instead_of} is no longer the newest: somebody was faster; run the workflow again")
     text = "MLflow's store with all versions of the model, written by the workflow cd: the newest asset counts."
     found = opened(TAG, "Registry of record", text)
     name = f"registry-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}.tar.gz"
@@ -115,7 +124,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="registry.py", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("restore")
-    commands.add_parser("keep").add_argument("file", type=Path)
+    kept = commands.add_parser("keep")
+    kept.add_argument("file", type=Path)
+    kept.add_argument("--instead-of", metavar="NAME")
     released = commands.add_parser("release")
     released.add_argument("version")
     released.add_argument("files", nargs="+", type=Path)
@@ -127,7 +138,7 @@ def main() -> int:
     elif asked.command == "restore":
         restore()
     else:
-        keep(asked.file)
+        keep(asked.file, asked.instead_of)
     return 0
 
 

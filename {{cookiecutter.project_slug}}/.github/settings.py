@@ -17,7 +17,7 @@ from typing import Any
 CODEOWNERS = Path(".github/CODEOWNERS")
 #: What decides: numbers and thresholds, the data contract, the gates, their faults, and what runs all of it.
 OWNED = ("/params.yaml", "/schema.yaml", "/dvc.yaml", "/*/gates/", "/tests/pretrain/", "/tests/posttrain/",
-         "/tests/faults/", "/.github/")  # fmt: skip
+         "/tests/faults/", "/.github/", "/infra/", "/Dockerfile")  # fmt: skip
 RULES: dict[str, dict[str, Any]] = {
     "deletion": {},
     "non_fast_forward": {},
@@ -33,6 +33,11 @@ RULES: dict[str, dict[str, Any]] = {
         "required_status_checks": [{"context": "pass"}],
     },
 }
+#: What a workflow's token may do where it says nothing else; the second lets `monitor` open its pull request.
+TOKEN = {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": True}
+#: Where cd deploys: what may, and whether somebody must approve it.
+ENVIRONMENTS = {"staging": False, "production": True}
+NAMED = {"protected_branches": False, "custom_branch_policies": True}
 RULESET: dict[str, Any] = {
     "name": "main",
     "target": "branch",
@@ -44,8 +49,9 @@ RULESET: dict[str, Any] = {
 
 
 def gh(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
-    """What GitHub answers to a call about this repository. Ends the program where it refuses."""
-    command = ["gh", "api", "--method", method, f"repos/{{owner}}/{{repo}}/{path}"]
+    """What GitHub answers to a call, about this repository unless it begins with a slash. Ends where it refuses."""
+    address = path.removeprefix("/") if path.startswith("/") else f"repos/{{owner}}/{{repo}}/{path}".rstrip("/")
+    command = ["gh", "api", "--method", method, address]
     try:
         done = subprocess.run(command + ["--input", "-"] * (body is not None), input=json.dumps(body) if body else None,
                               capture_output=True, text=True, check=False)  # fmt: skip
@@ -98,15 +104,61 @@ def owners(owner: str | None) -> list[str]:
     return missing + wrong
 
 
+def reviewer(owner: str) -> dict[str, Any]:
+    """A user or a team, as an environment names its reviewer."""
+    organisation, _, team = owner.removeprefix("@").partition("/")
+    if team:
+        return {"type": "Team", "id": gh(f"/orgs/{organisation}/teams/{team}")["id"]}
+    return {"type": "User", "id": gh(f"/users/{organisation}")["id"]}
+
+
+def environment(name: str, approved: bool, main: str) -> list[str]:
+    """What of an environment differs: only `main` may deploy to it, and somebody approves where it is `approved`."""
+    found = next((one for one in gh("environments?per_page=100")["environments"] if one["name"] == name), None)
+    if found is None:
+        return [f"there is no environment {name}: any branch could deploy to it"]
+    told = [f"environment {name}: {one}" for one in differences({"deployment_branch_policy": NAMED}, found)]
+    if not told and (branches := policies(name)) != [main]:
+        told.append(f"environment {name}: {', '.join(branches) or 'no branch'} may deploy, not {main} alone")
+    rules = [rule for rule in found["protection_rules"] if rule["type"] == "required_reviewers"]
+    if approved and not any(rule["reviewers"] for rule in rules):
+        told.append(f"environment {name}: nobody has to approve: --apply --owner @ORG/TEAM")
+    return told
+
+
+def policies(name: str) -> list[str]:
+    """The branches that may deploy to an environment."""
+    return [str(one["name"]) for one in gh(f"environments/{name}/deployment-branch-policies")["branch_policies"]]
+
+
+def environments(apply: bool, owner: str | None) -> list[str]:
+    """What of the environments differs, after they were set if asked to; reviewers only if an owner is given."""
+    main = str(gh("")["default_branch"])
+    for name, approved in ENVIRONMENTS.items():
+        if apply and (owner or not approved):  # what is not given would be taken away
+            reviewers = {"reviewers": [reviewer(owner)]} if approved and owner else {}
+            gh(f"environments/{name}", "PUT", {"deployment_branch_policy": NAMED, **reviewers})
+            if main not in policies(name):
+                gh(f"environments/{name}/deployment-branch-policies", "POST", {"name": main})
+    return [one for name, approved in ENVIRONMENTS.items() for one in environment(name, approved, main)]
+
+
+def token(apply: bool) -> list[str]:
+    """What of the rights of workflows differs, after they were set if asked to."""
+    if apply:
+        gh("actions/permissions/workflow", "PUT", TOKEN)
+    return [f"workflows: {one}" for one in differences(TOKEN, gh("actions/permissions/workflow"))]
+
+
 def main() -> int:
     """Look, or set and look; 1 when something differs."""
     parser = argparse.ArgumentParser(prog="nox -s settings --", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--apply", action="store_true", help="set what differs")
-    parser.add_argument("--owner", metavar="@ORG/TEAM", help="who must approve changes of what decides")
+    parser.add_argument("--owner", metavar="@ORG/TEAM", help="who approves what decides, and what goes to production")
     asked = parser.parse_args()
     if asked.owner and not (asked.apply and asked.owner.startswith("@")):
         parser.error("--owner takes a @user or @org/team, and --apply")
-    found = ruleset(asked.apply) + owners(asked.owner)
+    found = ruleset(asked.apply) + token(asked.apply) + environments(asked.apply, asked.owner) + owners(asked.owner)
     print("\n".join(found) if found else "settings: as the workflows rely on them")
     return 1 if found else 0
 

@@ -70,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     monitor = commands.add_parser("monitor", help="the prediction log against the champion's reference: retrain is 3")
     monitor.add_argument("--until", metavar="TIME", help="look at rows before it; default: the log's last whole day")
     monitor.add_argument("--reset", metavar="REASON", help="retrainings that brought no champion count no more")
+    window = commands.add_parser("window", help="let newer rows in: move ingest.end, as a retraining begins")
+    window.add_argument("end", metavar="END", help="as 2013-10-01: rows before it are in")
     loop = commands.add_parser("loop", help="back-test the whole loop on the months of the table, in a scratch clone")
     loop.add_argument("--quick", action="store_true", help="only the three months after the window of params.yaml")
     loop.add_argument("--faults", action="store_true", help="the same with things broken: 1 if no gate names one")
@@ -117,16 +119,6 @@ def rollback() -> int:
     with versions.exclusive(), tracking.session() as client:
         champion, previous = versions.rollback(client)
     print(f"champion is version {champion} again; previous is version {previous}")
-    return 0
-
-
-def export(name: str, folder: Path) -> int:
-    """Write a version's bundle to a new folder."""
-    from .registry import tracking, versions
-
-    with tracking.session() as client:
-        versions.export(client, name, folder)
-    print(f"{name} is in {folder}")
     return 0
 
 
@@ -202,6 +194,10 @@ def run(arguments: argparse.Namespace) -> int:
         from .monitoring import monitor
 
         return monitor.main(arguments.until, arguments.reset)
+    if arguments.command == "window":
+        from .monitoring import retrain
+
+        return retrain.main(arguments.end)
     if arguments.command == "report":
         from .report import page
 
@@ -209,7 +205,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "lineage":
         return lineage(arguments.version, arguments.json)
     if arguments.command == "export":
-        return export(arguments.version, arguments.folder)
+        from .registry import tracking, versions
+
+        with tracking.session() as client:
+            versions.export(client, arguments.version, arguments.folder)
+        print(f"{arguments.version} is in {arguments.folder}")
+        return 0
     if arguments.command == "loop":
         from .loop import loop
 

@@ -1,4 +1,4 @@
-"""A YAML document as a typed model; whatever is wrong with it becomes one line that names the key."""
+"""A YAML document as a typed model, or changed in place; what is wrong with it becomes one line that names the key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 
+from . import record
 from .errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -34,6 +36,28 @@ def read(path: Path, model: type[Model]) -> Model:
         return model.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {describe(error)}") from error
+
+
+class Plain(RoundTripRepresenter):
+    """Writes null as people do, not as nothing."""
+
+
+Plain.add_representer(type(None), lambda made, _: made.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
+def change(path: Path, **changes: Any) -> None:
+    """Change dotted keys (with `__` for the dot) of a YAML file; comments, quotes and order stay. Raises StoreError."""
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width, yaml.Representer = True, 4096, Plain
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        block = tree
+        for part in parents:
+            block = block[part]
+        block[last] = value
+    record.write_atomically(path, lambda partial: yaml.dump(tree, partial))
 
 
 def describe(error: ValidationError) -> str:

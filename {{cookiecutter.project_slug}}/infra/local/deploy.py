@@ -7,6 +7,7 @@ can pull. Needs nothing but Docker.
     python3 infra/deploy.py current ENVIRONMENT REPOSITORY   the image that the environment runs; empty: none
     python3 infra/deploy.py roll-out ENVIRONMENT IMAGE       run IMAGE (REPOSITORY@sha256:...); prints its address
     python3 infra/deploy.py stop ENVIRONMENT REPOSITORY      run nothing
+    python3 infra/deploy.py log ENVIRONMENT REPOSITORY       its prediction log, as the folder `predictions`
 """
 
 from __future__ import annotations
@@ -77,22 +78,29 @@ def roll_out(environment: str, image: str) -> str:
     return f"http://127.0.0.1:{port}"
 
 
+def log(environment: str, repository: str) -> None:
+    """Copy the prediction log of what runs on this machine here; where nothing runs, there is none."""
+    container = name(environment, repository)
+    if docker("ps", "--all", "--quiet", "--filter", f"name=^{container}$"):
+        docker("cp", f"{container}:/app/predictions/.", "predictions")
+
+
 def main() -> int:
     """Do what is asked; 1 with one line when it cannot be done."""
     parser = argparse.ArgumentParser(prog="infra/deploy.py", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, what in (("current", "repository"), ("roll-out", "image"), ("stop", "repository")):
+    for command in ("current", "roll-out", "stop", "log"):
         sub = commands.add_parser(command)
         sub.add_argument("environment", choices=PORTS)
-        sub.add_argument(what)
+        sub.add_argument("image" if command == "roll-out" else "repository")
     asked = parser.parse_args()
     try:
-        if asked.command == "current":
-            print(current(asked.environment, asked.repository))
-        elif asked.command == "roll-out":
+        if asked.command == "roll-out":
             print(roll_out(asked.environment, asked.image))
+        elif asked.command == "current":
+            print(current(asked.environment, asked.repository))
         else:
-            stop(asked.environment, asked.repository)
+            {"stop": stop, "log": log}[asked.command](asked.environment, asked.repository)
     except Failed as error:
         print(f"{asked.command} {asked.environment}: {error}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import config, record
+from .. import config, document, record
 from ..errors import InputError
 from ..gates import report
 from ..git import git
@@ -106,18 +106,7 @@ class Clone:
 
     def set_params(self, **changes: Any) -> None:
         """Change dotted keys (with `__` for the dot) of the clone's `params.yaml`; comments stay."""
-        from ruamel.yaml import YAML
-
-        yaml, path = YAML(), self.folder / config.PATH
-        yaml.preserve_quotes, yaml.width = True, 4096
-        tree = yaml.load(path.read_text(encoding="utf-8"))
-        for key, value in changes.items():
-            *parents, last = key.split("__")
-            block = tree
-            for part in parents:
-                block = block[part]
-            block[last] = value
-        record.write_atomically(path, lambda partial: yaml.dump(tree, partial))
+        document.change(self.folder / config.PATH, **changes)
 
     def read(self, name: str) -> dict[str, Any] | None:
         """`reports/<name>.json` of the clone, or None."""

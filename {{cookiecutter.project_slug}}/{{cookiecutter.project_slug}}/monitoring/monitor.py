@@ -149,14 +149,14 @@ def monitor(client: MlflowClient, params: config.Params, until: dt.datetime | No
             "retrainings": told}  # fmt: skip
 
 
-def moment(text: str) -> dt.datetime:
-    """A time on the command line. Raises InputError."""
+def moment(text: str, name: str = "--until") -> dt.datetime:
+    """A time on the command line, there called `name`. Raises InputError."""
     try:
         found = dt.datetime.fromisoformat(text)
     except ValueError:
         found = dt.datetime.min.replace(tzinfo=dt.UTC)
     if found.tzinfo:
-        raise InputError(f"--until {text}: write a time without a zone, as 2013-05-01 or 2013-05-01T12:00")
+        raise InputError(f"{name} {text}: write a time without a zone, as 2013-05-01 or 2013-05-01T12:00")
     return found
 
 

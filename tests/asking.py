@@ -37,7 +37,7 @@ class Api:
         schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
         if schema is None:
             return faults + ["a body where none is taken"] * bool(call["body"])
-        strict = schema | {"additionalProperties": False, "components": self.tree["components"]}
+        strict = schema | {"unevaluatedProperties": False, "components": self.tree["components"]}
         return faults + [error.message for error in Draft202012Validator(strict).iter_errors(call["body"])]
 
     def resolved(self, node: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,15 @@
-"""From main to production, run by act: a real engine and image registry, doubles of releases and attestations alone."""
+"""From main to production and back, run by act: a real engine and image registry; of GitHub itself doubles alone.
+
+The tests are one story, told in order on one repository, which the first push has brought to production.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,15 +18,26 @@ import pytest
 import yaml
 from acting import Ran, act, calls
 from asking import Api
-from baking import commit
+from baking import commit, git
 from conftest import Bake
 from engine import Engine
 from killing import rows
-from running import set_param
+from running import SLUG, set_param
 
 REPOSITORY, NAME = "Team/project", "team/project"
 STUB = {"on": "workflow_call", "jobs": {"pass": {"runs-on": "ubuntu-latest", "steps": [{"run": "true"}]}}}
 DELIVERED = ("pass", "model", "image", "staging", "production", "record")
+#: A client that asks about rows of the table, with the code of the image.
+ASK = f"""
+import sys
+import pandas as pd
+from {SLUG} import config, schema
+from {SLUG}.serving.client import Client
+contract, rows = schema.load(), pd.read_parquet("/demo/flights.parquet")
+rows = rows[(rows[contract.time] >= sys.argv[1]) & (rows[contract.time] < sys.argv[2])]
+Client("http://127.0.0.1:8000").predict(rows[[*contract.key, *contract.inputs]], contract, config.load().serve)
+print(len(rows))
+"""
 
 
 class Site(NamedTuple):
@@ -35,12 +51,23 @@ class Site(NamedTuple):
         """Commit what was changed, and let act run what a push to main starts, without the checks of `ci`."""
         (self.project / ".github/workflows/ci.yml").write_text(yaml.safe_dump(STUB), encoding="utf-8")
         commit(self.project, self.home)
+        return self.start(what, "cd", "push")
+
+    def start(self, what: str, workflow: str, event: str, payload: dict[str, Any] | None = None) -> Ran:
+        """Let act run a workflow; what it leaves is in a folder of this name."""
         run = self.home / what
         run.mkdir()
         (run / "gh").symlink_to(self.home / "gh")
-        options = ("--workflows", ".github/workflows/cd.yml", "--env", f"GITHUB_REPOSITORY={REPOSITORY}")
+        options = ("--workflows", f".github/workflows/{workflow}.yml", "--env", f"GITHUB_REPOSITORY={REPOSITORY}")
         registry = ("--var", f"IMAGE_REGISTRY={self.engine.registry}")
-        return act(self.project, run, "push", None, *options, *registry, **self.engine.variables)
+        return act(self.project, run, event, payload, *options, *registry, **self.engine.variables)
+
+    def ask(self, start: str, end: str) -> int:
+        """Ask production about the table's own rows of these days, and wait for its log; how many there are."""
+        found = self.engine.docker("run", "--rm", "--network", "host", "--volume", f"{self.project}/demo:/demo:ro",
+                                   "--entrypoint", "python", self.image("production"), "-c", ASK, start, end)  # fmt: skip
+        time.sleep(5)
+        return int(found)
 
     def releases(self) -> list[dict[str, Any]]:
         """Return the releases, oldest first."""
@@ -127,6 +154,73 @@ def test_what_is_not_in_the_image_deploys_nothing(site: Site) -> None:
     assert "unchanged" in ran.summary
     assert "nothing to deploy" in ran.summary
     assert (site.releases(), site.image("production")) == before
+
+
+def pulls(site: Site) -> list[dict[str, Any]]:
+    """Return the pull requests."""
+    path = site.home / "gh" / "pulls.json"
+    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
+
+
+def test_a_healthy_champion_is_a_line(site: Site) -> None:
+    """The last week of what it was tested on: nothing is written anywhere."""
+    assert site.ask("2013-08-25", "2013-09-01") > 200
+    releases = site.releases()
+    ran = site.start("healthy", "monitor", "workflow_dispatch", {"inputs": {"until": "2013-09-01"}})
+    assert ran.jobs["look"] == "success", ran.red
+    assert "healthy: nothing calls for a retraining" in ran.summary
+    assert ran.jobs.get("request", "skipped") == "skipped"
+    assert (site.releases(), pulls(site)) == (releases, [])
+
+
+def test_an_old_champion_brings_exactly_one_request(site: Site, api: Api) -> None:
+    """The window moved, trained, judged, and asked for; asked again while it is open, nothing happens."""
+    champion, stores = site.champion(), len(site.assets("registry"))
+    assert site.ask("2013-11-24", "2013-12-01") > 200
+    made = len(calls(site.home))
+    ran = site.start("retrain", "monitor", "schedule")
+    assert ran.jobs == {"look": "success", "request": "success"}, ran.red
+    assert "retrain: " in ran.summary
+    (pull,) = pulls(site)
+    assert pull["body"].startswith("## ✅ All 18 gates passed")
+    assert "| champion non_inferior | brier |" in pull["body"]
+    assert "would be promoted: every test passed" in pull["body"]
+    assert "days old (max_age_days)" in pull["body"]
+    changed = git("diff", "--name-only", f"master...{pull['head']['ref']}", cwd=site.project, home=site.home).decode()
+    assert {"params.yaml", "dvc.lock", "reports/posttrain.json"} <= set(changed.split())
+    window = git("diff", f"master...{pull['head']['ref']}", "--", "params.yaml", cwd=site.project, home=site.home)
+    lines = [line for line in window.decode().splitlines() if re.match(r"[-+] ", line)]
+    assert lines == ['-  end: "2013-09-01"', '+  end: "2013-11-30"']
+    assert (site.champion(), len(site.assets("registry"))) == (champion, stores + 1)
+    told = calls(site.home)[made:]
+    assert [fault for call in told for fault in api.faults(call)] == []
+    assert told[-1]["path"].endswith("actions/workflows/ci.yml/dispatches")
+    assert told[-1]["body"] == {"ref": pull["head"]["ref"]}
+
+    again = site.start("again", "monitor", "schedule")
+    assert again.jobs["look"] == "success", again.red
+    assert "open already: #1000" in again.summary
+    assert (pulls(site), len(site.assets("registry"))) == ([pull], stores + 1)
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({"until": "2013-12-01; touch harmed", "digest": "0" * 64}, "until must be a day"),
+        ({"until": "2013-12-01", "digest": "$(touch harmed)"}, "digest must be 64 hexadecimal digits"),
+        ({"until": "2013-12-01"}, "both needed"),
+        ({"until": "2013-12-01", "digest": "0" * 64}, "asks about 000000000000, but the champion is"),
+    ],
+)
+def test_what_comes_from_outside_is_held_to_what_it_may_be(site: Site, payload: dict[str, str], said: str) -> None:
+    """A request of another server is refused before anything is done with it."""
+    (site.home / "gh" / "pulls.json").unlink(missing_ok=True)
+    before = site.releases()
+    folder = f"outside_{len(list(site.home.glob('outside_*')))}"
+    ran = site.start(folder, "monitor", "repository_dispatch", {"action": "retrain", "client_payload": payload})
+    assert ran.jobs["look"] == "failure"
+    assert said in ran.red
+    assert (site.releases(), pulls(site)) == (before, [])
 
 
 def test_a_refused_model_is_red_and_its_look_is_kept(site: Site) -> None:

@@ -29,12 +29,12 @@ def test_the_doubles_know_what_the_workflows_ask_of_them(project: Path) -> None:
     assert undeclared(project) == set()
 
 
-def test_the_first_push_is_green(pushed: Path, tmp_path: Path) -> None:
+def test_a_fresh_project_is_green(pushed: Path, tmp_path: Path) -> None:
     """Every job ran and succeeded, on the lowest Python; of the called workflow act names the jobs.
 
-    There is nobody to read a comment on a push.
+    Started by hand, there is nobody to read a comment.
     """
-    ran = act(pushed, tmp_path / "home", "push", None, *ONE_PYTHON)
+    ran = act(pushed, tmp_path / "home", "workflow_dispatch", None, *ONE_PYTHON)
     jobs = workflows(pushed)["workflows/ci.yml"]["jobs"].keys() - {"train"} | {"model"}
     assert {job for job, result in ran.jobs.items() if result == "success"} - {"train"} == jobs, ran.red
     # The session itself is red when a gate or guard has no fault, or another gate closes.
@@ -48,12 +48,12 @@ def test_the_first_push_is_green(pushed: Path, tmp_path: Path) -> None:
 def test_the_highest_python_passes_the_unit_tests(pushed: Path, tmp_path: Path) -> None:
     """What the lock resolves for later Pythons works there."""
     chosen = ("--workflows", str(CI), "--job", "unit", "--matrix", "python:3.13")
-    ran = act(pushed, tmp_path / "home", "push", None, *chosen)
+    ran = act(pushed, tmp_path / "home", "workflow_dispatch", None, *chosen)
     assert ran.jobs["unit"] == "success", ran.red
     assert "python 3.13" in ran.said["unit"].lower()
 
 
-def test_one_red_job_is_a_red_push(pushed: Path, tmp_path: Path) -> None:
+def test_one_red_job_is_a_red_check(pushed: Path, tmp_path: Path) -> None:
     """A planted lint error turns lint red, and `pass` with it; the other jobs are emptied to save their time."""
     text = (pushed / CI).read_text(encoding="utf-8")
     emptied = re.sub(r"run: .*nox -s (?!lint$).*$", "run: true", text, flags=re.MULTILINE)
@@ -63,6 +63,6 @@ def test_one_red_job_is_a_red_push(pushed: Path, tmp_path: Path) -> None:
     with (pushed / pushed.name / "errors.py").open("a", encoding="utf-8") as module:
         module.write("print(unheard_of)\n")
     commit(pushed, tmp_path)
-    ran = act(pushed, tmp_path / "home", "push", None, *ONE_PYTHON)
+    ran = act(pushed, tmp_path / "home", "workflow_dispatch", None, *ONE_PYTHON)
     assert {job for job, result in ran.jobs.items() if result == "failure"} == {"lint", "pass"}, ran.red
     assert "unheard_of" in ran.red

@@ -44,12 +44,19 @@ def test_settings_are_missed_set_and_held(bake: Bake, tmp_path: Path, api: Api) 
     assert lacking.returncode == 1
     assert "there is no ruleset 'main'" in lacking.stdout
     assert "nobody owns /params.yaml" in lacking.stdout
+    assert lacking.stdout.count("there is no environment") == 2
     assert settings(project, home, *ASKED).returncode == 0
     assert settings(project, home, *ASKED).returncode == 0
     assert settings(project, home).stdout == "settings: as the workflows rely on them\n"
     made = calls(home)
     assert [fault for call in made for fault in api.faults(call)] == []
-    assert [call["method"] for call in made if call["method"] != "GET"] == ["POST", "PUT"]
+    set_ = [(call["method"], call["path"].removeprefix("repos/team/project/")) for call in made]
+    rights = ("PUT", "actions/permissions/workflow")
+    first, again = [("POST", "rulesets"), rights], [("PUT", "rulesets/1000"), rights]
+    for name in ("staging", "production"):
+        first += [("PUT", f"environments/{name}"), ("POST", f"environments/{name}/deployment-branch-policies")]
+        again += [("PUT", f"environments/{name}")]
+    assert [one for one in set_ if one[0] != "GET"] == first + again
     owned = (project / ".github" / "CODEOWNERS").read_text(encoding="utf-8").splitlines()
     assert {"/params.yaml @team/ml", "/schema.yaml @team/ml", "/*/gates/ @team/ml"} <= set(owned)
     assert all((project / line.split()[0].strip("/").replace("*", project.name)).exists() for line in owned)
@@ -79,6 +86,40 @@ def test_what_somebody_weakened_is_named(
     done = settings(project, home)
     assert done.returncode == 1
     assert f"{named} is " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "value", "named"),
+    [
+        ("permissions", ("default_workflow_permissions",), "write", "workflows: default_workflow_permissions is"),
+        ("environments", (1, "protection_rules"), [], "environment production: nobody has to approve"),
+        (
+            "environments",
+            (0, "deployment_branch_policy"),
+            None,
+            "environment staging: deployment_branch_policy is null",
+        ),
+        ("branches of production", (0, "name"), "*", "environment production: * may deploy, not main alone"),
+    ],
+)
+def test_an_environment_that_is_open_is_named(
+    bake: Bake, tmp_path: Path, name: str, keys: tuple[Any, ...], value: Any, named: str
+) -> None:
+    """A deployment that nobody approves, or that any branch may start."""
+    project, home = bake(), tmp_path / "home"
+    assert settings(project, home, *ASKED).returncode == 0
+    path = home / "gh" / f"{name}.json"
+    tree = json.loads(path.read_text(encoding="utf-8"))
+    node = tree
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    path.write_text(json.dumps(tree), encoding="utf-8")
+    done = settings(project, home)
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 1), done.stdout
+    assert named in done.stdout
+    # Applied without an owner, staging is set and nobody is taken away from production.
+    assert settings(project, home, "--apply").returncode == ("production" in named)
 
 
 def test_who_owns_nothing_any_more_is_named(bake: Bake, tmp_path: Path) -> None:

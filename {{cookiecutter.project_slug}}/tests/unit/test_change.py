@@ -70,6 +70,23 @@ def test_nothing_changed_is_said_of_every_part(project, capsys):
     assert "reports/change.md: against " in capsys.readouterr().out
 
 
+def test_what_promotion_said_of_this_model_comes_first_and_of_another_not_at_all(project):
+    assert "Challenger and champion" in against()  # the first champion's own promotion
+    project.repro(small_project.GOOD)
+    project.verdicts(reported.gates())
+    assert "Challenger and champion" not in against()
+    project.repro()
+    project.commit()
+    assert project.promote(dry_run=True)[0] == 0
+    project.verdicts(reported.gates())
+    text = against()
+    assert text.index("### Challenger and champion") < text.index("### Gates")
+    rows = part(text, "Challenger and champion")
+    assert [row[0] for row in rows] == ["champion superior", "guardrail"]
+    assert {row[-1] for row in rows} == {"pass"}
+    assert "would be promoted: every test passed (version 2, champion version 1)" in text
+
+
 def test_another_model_shows_in_parameters_and_metrics(project):
     before = {row[0]: row for row in part(against(), "Metrics")}
     project.repro(strength=1e-5)

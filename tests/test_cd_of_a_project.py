@@ -143,6 +143,7 @@ def test_the_list_of_libraries_is_that_of_the_image(site: Site) -> None:
     assert len(listed) > 50
 
 
+@pytest.mark.slow
 def test_what_is_not_in_the_image_deploys_nothing(site: Site) -> None:
     """A change of texts: the same champion, no version, no image, no approval asked for."""
     before = (site.releases(), site.image("production"))
@@ -173,6 +174,7 @@ def test_a_healthy_champion_is_a_line(site: Site) -> None:
     assert (site.releases(), pulls(site)) == (releases, [])
 
 
+@pytest.mark.slow
 def test_an_old_champion_brings_exactly_one_request(site: Site, api: Api) -> None:
     """The window moved, trained, judged, and asked for; asked again while it is open, nothing happens."""
     champion, stores = site.champion(), len(site.assets("registry"))
@@ -223,6 +225,7 @@ def test_what_comes_from_outside_is_held_to_what_it_may_be(site: Site, payload: 
     assert (site.releases(), pulls(site)) == (before, [])
 
 
+@pytest.mark.slow
 def test_a_refused_model_is_red_and_its_look_is_kept(site: Site) -> None:
     """No image is made of it; that the test rows were looked at once more is in the registry of record."""
     before = (site.image("production"), site.champion(), len(site.assets("registry")))
@@ -235,6 +238,7 @@ def test_a_refused_model_is_red_and_its_look_is_kept(site: Site) -> None:
     set_param(site.project, "train.arguments.max_iter", 100)
 
 
+@pytest.mark.slow
 def test_a_failed_smoke_test_takes_everything_back(site: Site) -> None:
     """A model that would be champion, in an image that cannot read it: nothing of it stays; mended, it is promoted."""
     staged, champion, releases = site.image("staging"), site.champion(), len(site.releases())

@@ -270,3 +270,12 @@ def test_the_table_of_jobs_is_true() -> None:
     assert told == {
         (names[name], key): (rights(job), "none") for name in names for key, job in jobs_of(name).items()
     }  # fmt: skip
+
+
+def test_the_runbook_knows_every_job() -> None:
+    """A red job that nobody can look up costs the evening of whoever meets it first."""
+    text = (ROOT / PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    section = text.split("\n## Jobs\n", 1)[1].split("\n## ", 1)[0]
+    told = re.findall(r"^\| (\w+ / \w+) \|", section, re.MULTILINE)
+    names = {name: Path(name).stem for name in WORKFLOWS if name.startswith(PROJECT)}
+    assert sorted(told) == sorted(f"{names[name]} / {key}" for name in names for key in jobs_of(name))

@@ -1,7 +1,7 @@
 """A real Docker engine and a real registry of images, started for the tests; a base image of this machine's Debian.
 
-The engine has no network of its own, so a container shares the machine's; nothing can be pulled from elsewhere, so
-what the Dockerfile begins with is made here.
+Where an engine runs already, it is taken, and pulls what the Dockerfile begins with. The one that is started here, by
+root, has no network of its own, so a container shares the machine's; and what the Dockerfile begins with is made here.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Engine(NamedTuple):
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Return an engine with the base image, and a registry that is empty."""
     home = tmp_path_factory.mktemp("engine")
+    here = subprocess.run([DOCKER, "info"], check=False, capture_output=True).returncode == 0
     # A socket's name may have 107 characters.
     short = Path(f"/tmp/engine-{os.getpid()}")
     short.mkdir()
@@ -61,21 +62,18 @@ http: {{addr: "127.0.0.1:{port}"}}
 """
     (home / "registry.yml").write_text(config, encoding="utf-8")
     places = [f"--data-root={home}/data", f"--exec-root={short}/exec", f"--pidfile={short}/pid"]
+    commands = [["docker-registry", "serve", str(home / "registry.yml")]]
+    commands += [] if here else [["dockerd", "--host", socket, *places, *APART]]
+    own = {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1", "PATH": str(home / "bin")}
+    found = Engine({} if here else own, f"127.0.0.1:{port}")
     with (home / "log").open("w") as log:
-        processes = [
-            subprocess.Popen(command, stdout=log, stderr=log)
-            for command in (
-                ["dockerd", "--host", socket, *places, *APART],
-                ["docker-registry", "serve", str(home / "registry.yml")],
-            )
-        ]
+        processes = [subprocess.Popen(command, stdout=log, stderr=log) for command in commands]
         try:
-            variables = {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1", "PATH": str(home / "bin")}
-            found = Engine(variables, f"127.0.0.1:{port}")
             wait(found, home / "log")
-            found.docker("import", str(base(home)), BASE)
+            if not here:
+                found.docker("import", str(base(home)), BASE)
             yield found
-            for container in found.docker("ps", "--all", "--quiet").split():
+            for container in found.docker("ps", "--all", "--quiet", "--filter", "name=^project-").split():
                 found.docker("rm", "--force", container)
         finally:
             for process in processes:

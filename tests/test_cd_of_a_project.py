@@ -153,7 +153,7 @@ def test_what_is_not_in_the_image_deploys_nothing(site: Site) -> None:
     done = {job for job, result in ran.jobs.items() if result == "success"}
     assert done == {*DELIVERED} - {"staging", "production"}, ran.red
     assert "unchanged" in ran.summary
-    assert "nothing to deploy" in ran.summary
+    assert "Production runs this image already" in ran.summary
     assert (site.releases(), site.image("production")) == before
 
 
@@ -253,6 +253,12 @@ def test_a_failed_smoke_test_takes_everything_back(site: Site) -> None:
     assert site.image("staging") == staged
     assert served("staging") == served("production") == champion == site.champion()
     assert len(site.releases()) == releases
+
+    with (site.project / "docs" / "runbook.md").open("a", encoding="utf-8") as text:
+        text.write("\nStill broken.\n")
+    ran = site.push("still_broken")  # its image is there already, and that is no reason to take it for delivered
+    assert (ran.jobs["image"], ran.jobs["staging"], ran.jobs["record"]) == ("success", "failure", "success"), ran.red
+    assert (site.champion(), served("production"), len(site.releases())) == (champion, champion, releases)
 
     dockerfile.write_text(right, encoding="utf-8")
     ran = site.push("mended")

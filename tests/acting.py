@@ -29,7 +29,7 @@ ACTIONS = {
         'git clone --quiet $([ "$DEPTH" = 0 ] || echo "--depth $DEPTH") "file://{project}" .',
     ),
     "actions/setup-python": ({"python-version": ""}, "true"),
-    "astral-sh/setup-uv": ({"cache-dependency-glob": ""}, 'echo "{home}/uv" >> "$GITHUB_PATH"'),
+    "astral-sh/setup-uv": ({"cache-dependency-glob": "", "enable-cache": "auto"}, 'echo "{home}/uv" >> "$GITHUB_PATH"'),
     "actions/upload-artifact": (
         {"name": "", "path": "", "if-no-files-found": "warn"},
         'mkdir -p "{home}/artifacts" && cp -RT "$FROM" "{home}/artifacts/$NAME"',

@@ -23,8 +23,8 @@ from conftest import Bake
 from engine import Engine
 from killing import rows
 from running import SLUG, set_param
+from stores import Registry
 
-REPOSITORY, NAME = "Team/project", "team/project"
 STUB = {"on": "workflow_call", "jobs": {"pass": {"runs-on": "ubuntu-latest", "steps": [{"run": "true"}]}}}
 DELIVERED = ("pass", "model", "image", "staging", "production", "record")
 #: A client that asks about rows of the table, with the code of the image.
@@ -46,6 +46,8 @@ class Site(NamedTuple):
     project: Path
     home: Path
     engine: Engine
+    name: str = "project"
+    server: str = ""
 
     def push(self, what: str) -> Ran:
         """Commit what was changed, and let act run what a push to main starts, without the checks of `ci`."""
@@ -58,9 +60,9 @@ class Site(NamedTuple):
         run = self.home / what
         run.mkdir()
         (run / "gh").symlink_to(self.home / "gh")
-        options = ("--workflows", f".github/workflows/{workflow}.yml", "--env", f"GITHUB_REPOSITORY={REPOSITORY}")
-        registry = ("--var", f"IMAGE_REGISTRY={self.engine.registry}")
-        return act(self.project, run, event, payload, *options, *registry, **self.engine.variables)
+        options = ("--workflows", f".github/workflows/{workflow}.yml", "--env", f"GITHUB_REPOSITORY=Team/{self.name}")
+        stores = ("--var", f"IMAGE_REGISTRY={self.engine.registry}", "--var", f"MLFLOW_TRACKING_URI={self.server}")
+        return act(self.project, run, event, payload, *options, *stores, **self.engine.variables)
 
     def ask(self, start: str, end: str) -> int:
         """Ask production about the table's own rows of these days, and wait for its log; how many there are."""
@@ -81,7 +83,7 @@ class Site(NamedTuple):
 
     def image(self, environment: str) -> str:
         """Return the image, by its digest, that runs in an environment."""
-        return self.engine.docker("inspect", "--format", "{{.Config.Image}}", f"project-{environment}")
+        return self.engine.docker("inspect", "--format", "{{.Config.Image}}", f"{self.name}-{environment}")
 
     def champion(self) -> str:
         """Return the digest of the champion in the registry of record."""
@@ -105,6 +107,11 @@ def served(environment: str) -> str:
     port = {"staging": 8001, "production": 8000}[environment]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=30) as answer:
         return str(json.load(answer)["digest"])
+
+
+def unreadable(dockerfile: str) -> str:
+    """Return a Dockerfile whose server may not read its model."""
+    return dockerfile.replace("USER 10001", "RUN chmod -R go= bundle\nUSER 10001")
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +252,7 @@ def test_a_failed_smoke_test_takes_everything_back(site: Site) -> None:
     set_param(site.project, "ingest.end", "2013-12-01")
     dockerfile = site.project / "Dockerfile"
     right = dockerfile.read_text(encoding="utf-8")
-    dockerfile.write_text(right.replace("USER 10001", "RUN chmod -R go= bundle\nUSER 10001"), encoding="utf-8")
+    dockerfile.write_text(unreadable(right), encoding="utf-8")
     ran = site.push("failed_smoke")
     assert (ran.jobs["image"], ran.jobs["staging"], ran.jobs["record"]) == ("success", "failure", "success"), ran.red
     assert "production" not in {job for job, result in ran.jobs.items() if result == "success"}
@@ -265,3 +272,30 @@ def test_a_failed_smoke_test_takes_everything_back(site: Site) -> None:
     assert {job: ran.jobs.get(job) for job in DELIVERED} == dict.fromkeys(DELIVERED, "success"), ran.red
     assert served("staging") == served("production") == site.champion() != champion
     assert len(site.releases()) == releases + 1
+
+
+@pytest.mark.slow
+def test_with_a_tracking_server_that_one_is_the_registry(
+    bake: Bake, tmp_path_factory: pytest.TempPathFactory, engine: Engine, server: Registry
+) -> None:
+    """Its champion is compared with and moved; back again where the image fails. No release holds a registry."""
+    for container in engine.docker("ps", "--quiet", "--filter", "name=^project-").split():
+        engine.docker("rm", "--force", container)  # their ports are taken
+    home = tmp_path_factory.mktemp("other")
+    (home / "gh").mkdir()
+    site = Site(bake(home / "bake"), home, engine, "other", server.url)
+    ran = site.push("cold_start")
+    assert {job: ran.jobs.get(job) for job in DELIVERED} == dict.fromkeys(DELIVERED, "success"), ran.red
+    assert ran.jobs.get("rollback", "skipped") == "skipped"
+    champion = server.aliases()["champion"]
+    assert served("staging") == served("production") == champion
+    assert [one["tag_name"] for one in site.releases()] == ["model-v1"]
+
+    set_param(site.project, "ingest.end", "2013-12-01")
+    dockerfile = site.project / "Dockerfile"
+    dockerfile.write_text(unreadable(dockerfile.read_text(encoding="utf-8")), encoding="utf-8")
+    ran = site.push("failed_smoke")
+    assert (ran.jobs["staging"], ran.jobs["record"], ran.jobs["rollback"]) == ("failure", "success", "success"), ran.red
+    assert len(server.digests()) == 2
+    assert server.aliases()["champion"] == served("production") == champion
+    assert [one["tag_name"] for one in site.releases()] == ["model-v1"]

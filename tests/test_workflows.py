@@ -199,6 +199,17 @@ def test_a_job_that_writes_runs_no_code_of_the_change(name: str) -> None:
             assert "checkout" not in step.get("uses", "") or step["with"]["persist-credentials"] is False, key
 
 
+def test_what_is_released_takes_nothing_from_a_cache() -> None:
+    """Any workflow of the repository may write a cache, and what lies in it is what a release would be made of."""
+    steps = [step for job in jobs_of(CD).values() for step in job.get("steps", ())]
+    tools = [step for step in steps if step.get("uses") == "./.github/actions/tools"]
+    assert tools
+    assert [step["with"] for step in tools] == [{"cache": "false"}] * len(tools)
+    assert not any("cache" in step.get("uses", "") for step in steps)
+    (uv,) = (step for step in steps_of(yaml.safe_load(ACTIONS[0].read_text(encoding="utf-8"))) if "uses" in step)
+    assert uv["with"]["enable-cache"] == "${{ inputs.cache }}"
+
+
 @every_workflow
 def test_every_job_ends_by_itself(name: str) -> None:
     """A job that hangs costs an hour at most, not the six hours of the default; a called workflow has its own."""

@@ -31,7 +31,10 @@ def gh(path: str, *options: str, body: bytes | None = None) -> bytes:
     """What GitHub answers. Ends the program where it refuses: no answer is not the same as nothing there."""
     address = path if path.startswith("https:") else f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"
     command = ["gh", "api", address, *options, *["--input", "-"] * (body is not None)]
-    done = subprocess.run(command, input=body, capture_output=True, check=False)
+    try:
+        done = subprocess.run(command, input=body, capture_output=True, check=False)
+    except FileNotFoundError:
+        sys.exit("registry: gh is not installed: https://cli.github.com")
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
         sys.exit(f"registry: {path}: {said[-1]}")

@@ -31,7 +31,7 @@ ACTIONS = {
     "actions/setup-python": ({"python-version": ""}, "true"),
     "astral-sh/setup-uv": ({"cache-dependency-glob": "", "enable-cache": "auto"}, 'echo "{home}/uv" >> "$GITHUB_PATH"'),
     "actions/upload-artifact": (
-        {"name": "", "path": "", "if-no-files-found": "warn"},
+        {"name": "", "path": "", "if-no-files-found": "warn", "retention-days": "90"},
         'mkdir -p "{home}/artifacts" && cp -RT "$FROM" "{home}/artifacts/$NAME"',
     ),
     "actions/attest-build-provenance": (

@@ -73,8 +73,6 @@ http: {{addr: "127.0.0.1:{port}"}}
             if not here:
                 found.docker("import", str(base(home)), BASE)
             yield found
-            for container in found.docker("ps", "--all", "--quiet", "--filter", "name=^(project|other)-").split():
-                found.docker("rm", "--force", container)
         finally:
             for process in processes:
                 process.terminate()

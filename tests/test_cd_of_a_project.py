@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from running import SLUG, set_param
 from stores import Registry
 
 STUB = {"on": "workflow_call", "jobs": {"pass": {"runs-on": "ubuntu-latest", "steps": [{"run": "true"}]}}}
+pytestmark = pytest.mark.slow
 DELIVERED = ("pass", "model", "image", "staging", "production", "record")
 #: A client that asks about rows of the table, with the code of the image.
 ASK = f"""
@@ -102,6 +104,12 @@ def aliases_in(store: Path) -> dict[str, str]:
     return dict(rows(store, query))
 
 
+def removed(engine: Engine) -> None:
+    """Let nothing run in any environment: ports are few."""
+    for container in engine.docker("ps", "--all", "--quiet", "--filter", "name=^(project|other)-").split():
+        engine.docker("rm", "--force", container)
+
+
 def served(environment: str) -> str:
     """Return the digest of the model that answers in an environment."""
     port = {"staging": 8001, "production": 8000}[environment]
@@ -115,14 +123,15 @@ def unreadable(dockerfile: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def site(bake: Bake, tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Site:
-    """Return a fresh project after its first push."""
+def site(bake: Bake, tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Site]:
+    """Return a fresh project after its first push; what it runs ends with these tests."""
     home = tmp_path_factory.mktemp("site")
     (home / "gh").mkdir()
     made = Site(bake(home / "bake"), home, engine)
     ran = made.push("cold_start")
     assert {job: ran.jobs.get(job) for job in DELIVERED} == dict.fromkeys(DELIVERED, "success"), ran.red
-    return made
+    yield made
+    removed(engine)
 
 
 def test_a_cold_start_reaches_production(site: Site, api: Api) -> None:
@@ -150,7 +159,6 @@ def test_the_list_of_libraries_is_that_of_the_image(site: Site) -> None:
     assert len(listed) > 50
 
 
-@pytest.mark.slow
 def test_what_is_not_in_the_image_deploys_nothing(site: Site) -> None:
     """A change of texts: the same champion, no version, no image, no approval asked for."""
     before = (site.releases(), site.image("production"))
@@ -181,7 +189,6 @@ def test_a_healthy_champion_is_a_line(site: Site) -> None:
     assert (site.releases(), pulls(site)) == (releases, [])
 
 
-@pytest.mark.slow
 def test_an_old_champion_brings_exactly_one_request(site: Site, api: Api) -> None:
     """The window moved, trained, judged, and asked for; asked again while it is open, nothing happens."""
     champion, stores = site.champion(), len(site.assets("registry"))
@@ -232,7 +239,6 @@ def test_what_comes_from_outside_is_held_to_what_it_may_be(site: Site, payload: 
     assert (site.releases(), pulls(site)) == (before, [])
 
 
-@pytest.mark.slow
 def test_a_refused_model_is_red_and_its_look_is_kept(site: Site) -> None:
     """No image is made of it; that the test rows were looked at once more is in the registry of record."""
     before = (site.image("production"), site.champion(), len(site.assets("registry")))
@@ -245,7 +251,6 @@ def test_a_refused_model_is_red_and_its_look_is_kept(site: Site) -> None:
     set_param(site.project, "train.arguments.max_iter", 100)
 
 
-@pytest.mark.slow
 def test_a_failed_smoke_test_takes_everything_back(site: Site) -> None:
     """A model that would be champion, in an image that cannot read it: nothing of it stays; mended, it is promoted."""
     staged, champion, releases = site.image("staging"), site.champion(), len(site.releases())
@@ -274,13 +279,11 @@ def test_a_failed_smoke_test_takes_everything_back(site: Site) -> None:
     assert len(site.releases()) == releases + 1
 
 
-@pytest.mark.slow
 def test_with_a_tracking_server_that_one_is_the_registry(
     bake: Bake, tmp_path_factory: pytest.TempPathFactory, engine: Engine, server: Registry
 ) -> None:
     """Its champion is compared with and moved; back again where the image fails. No release holds a registry."""
-    for container in engine.docker("ps", "--quiet", "--filter", "name=^project-").split():
-        engine.docker("rm", "--force", container)  # their ports are taken
+    removed(engine)
     home = tmp_path_factory.mktemp("other")
     (home / "gh").mkdir()
     site = Site(bake(home / "bake"), home, engine, "other", server.url)

@@ -193,11 +193,13 @@ def test_an_old_champion_brings_exactly_one_request(site: Site, api: Api) -> Non
     """The window moved, trained, judged, and asked for; asked again while it is open, nothing happens."""
     champion, stores = site.champion(), len(site.assets("registry"))
     assert site.ask("2013-11-24", "2013-12-01") > 200
+    theirs = {"id": 1, "number": 1, "head": {"ref": "retrain/2013-11-30", "repo": {"full_name": "stranger/project"}}}
+    (site.home / "gh" / "pulls.json").write_text(json.dumps([theirs]), encoding="utf-8")  # holds up nobody
     made = len(calls(site.home))
     ran = site.start("retrain", "monitor", "schedule")
     assert ran.jobs == {"look": "success", "request": "success"}, ran.red
     assert "retrain: " in ran.summary
-    (pull,) = pulls(site)
+    _, pull = pulls(site)
     assert pull["body"].startswith("## ✅ All 18 gates passed")
     assert "| champion non_inferior | brier |" in pull["body"]
     assert "would be promoted: every test passed" in pull["body"]
@@ -215,8 +217,8 @@ def test_an_old_champion_brings_exactly_one_request(site: Site, api: Api) -> Non
 
     again = site.start("again", "monitor", "schedule")
     assert again.jobs["look"] == "success", again.red
-    assert "open already: #1000" in again.summary
-    assert (pulls(site), len(site.assets("registry"))) == ([pull], stores + 1)
+    assert "open already: #1001" in again.summary
+    assert (pulls(site), len(site.assets("registry"))) == ([theirs, pull], stores + 1)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -104,6 +105,7 @@ def types(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Run the unit tests; every branch of what decides must have been taken, and nine tenths of all."""
     install(session)
+    session.log(f"on Python {platform.python_version()}")
     if session.posargs:
         inside(session, "pytest", *session.posargs)
         return

@@ -41,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=f"stage: {text}")
     commands.add_parser("register", help="put this workspace's model into the registry, as challenger")
     promote = commands.add_parser("promote", help="challenger against champion: move the alias (0) or refuse (3)")
-    promote.add_argument("--dry-run", action="store_true", help="judge, and move no champion")
+    when = promote.add_mutually_exclusive_group()
+    when.add_argument("--dry-run", action="store_true", help="judge, and move no champion")
+    when.add_argument("--judged", action="store_true", help="move it as the last --dry-run decided")
     promote.add_argument("--reset", metavar="REASON", help="no comparison: baselines alone decide; the reason is kept")
     promote.add_argument("--production", action="store_true", help="refuse unless docs/model_card.md is written")
     commands.add_parser("rollback", help="swap champion and previous")
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--against", metavar="COMMIT", help="also reports/change.md: this run beside a committed one")
     serve = commands.add_parser("serve", help="answer predictions over HTTP, following the champion")
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"))
     serve.add_argument("--bundle", type=Path, help="an exported bundle to serve instead of the registry's champion")
     smoke = commands.add_parser("smoke", help="ask a server for a bundle's golden rows: equal (0) or not (1)")
     smoke.add_argument("url", metavar="URL", help="where it listens, as http://HOST:PORT")
@@ -189,7 +191,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "promote":
         from .registry import promotion
 
-        return promotion.main(arguments.dry_run, arguments.reset, arguments.production)
+        return promotion.main(arguments.dry_run, arguments.reset, arguments.production, arguments.judged)
     if arguments.command == "monitor":
         from .monitoring import monitor
 

@@ -167,9 +167,10 @@ class Project:
         subprocess.run([*git, "add", "-A"], check=True)
         subprocess.run([*git, "commit", "-qm", "work", "--allow-empty", "--no-verify"], check=True)
 
-    def promote(self, dry_run: bool = False, reset: str | None = None) -> tuple[int, dict[str, Any]]:
+    def promote(self, dry_run: bool = False, reset: str | None = None, judged: bool = False
+                ) -> tuple[int, dict[str, Any]]:  # fmt: skip
         """Exit code and report of `promote`."""
-        code = promotion.main(dry_run, reset)
+        code = promotion.main(dry_run, reset, judged=judged)
         return code, record.read_json(promotion.REPORT)
 
     def aliases(self) -> dict[str, str]:

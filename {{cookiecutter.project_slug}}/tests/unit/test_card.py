@@ -192,7 +192,7 @@ def test_the_command_line_asks_for_the_card_in_production_alone(project, monkeyp
     monkeypatch.setattr(promotion, "main", lambda *given: asked.append(given) or 0)
     command.main(["promote"])
     command.main(["promote", "--production", "--dry-run"])
-    assert asked == [(False, None, False), (True, None, True)]
+    assert asked == [(False, None, False, False), (True, None, True, False)]
 
 
 def test_every_part_of_the_card_has_a_template():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,74 @@ def test_better_is_promoted_then_worse_is_refused_then_rolled_back(project, caps
     assert project.aliases() == {"challenger": "3", "champion": "2", "previous": "1"}
     assert versions.rollback(tracking.client()) == ("1", "2")
     assert project.aliases() == {"challenger": "3", "champion": "1", "previous": "2"}
+
+
+def test_what_was_judged_is_promoted_later_without_the_data(project):
+    project.repro(GOOD)
+    _, said = project.promote(dry_run=True)
+    for folder in ("data", "model"):
+        shutil.rmtree(folder)
+    code, report = project.promote(judged=True)
+    assert (code, report) == (0, {**said, "dry_run": False})
+    assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
+    assert versions.by_alias(tracking.client(), "champion").tags["promotion"] == "every test passed"
+    assert project.promote(judged=True) == (0, report)  # as after a kill
+    assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
+
+
+def test_a_first_champion_is_promoted_later_too(tmp_path, monkeypatch):
+    project = small_project.make(tmp_path / "p", monkeypatch, crowned=False)
+    assert project.promote(dry_run=True)[0] == 0
+    assert project.aliases() == {"challenger": "1"}
+    assert project.promote(judged=True)[1]["mode"] == "first"
+    assert project.aliases() == {"challenger": "1", "champion": "1"}
+
+
+@pytest.mark.parametrize("key", ["decision", "reason", "champion", "challenger"])
+def test_a_report_that_was_edited_promotes_nothing(project, key):
+    project.repro(GOOD)
+    project.promote(dry_run=True)
+    said = record.read_json(promotion.REPORT)
+    record.write_json(promotion.REPORT, {**said, key: {"version": "1"} if isinstance(said[key], dict) else "promoted!"})
+    with pytest.raises(InputError, match="is not what `promote --dry-run` said"):
+        project.promote(judged=True)
+    assert project.aliases()["champion"] == "1"
+
+
+def test_a_refused_model_is_not_promoted_later(project):
+    project.repro(GOOD)
+    project.promote()
+    project.repro(GOOD * 1.001)
+    assert project.promote(dry_run=True)[0] == 3
+    with pytest.raises(InputError, match="is not what"):
+        project.promote(judged=True)
+    promotion.REPORT.unlink()
+    with pytest.raises(InputError, match="run `promote --dry-run` first"):
+        project.promote(judged=True)
+
+
+def test_what_was_judged_against_another_champion_is_not_promoted(project):
+    project.repro(GOOD)
+    project.promote(dry_run=True)
+    said = promotion.REPORT.read_text(encoding="utf-8")
+    project.repro(GOOD * 1.5)
+    project.promote(reset="somebody else's")
+    promotion.REPORT.write_text(said, encoding="utf-8")
+    with pytest.raises(InputError, match="the champion is version 3 by now, no longer version 1"):
+        project.promote(judged=True)
+    assert project.aliases()["champion"] == "3"
+
+
+def test_what_was_rolled_back_since_is_not_promoted(project):
+    project.repro(GOOD)
+    project.promote(dry_run=True)
+    said = promotion.REPORT.read_text(encoding="utf-8")
+    project.promote()
+    versions.rollback(tracking.client())
+    promotion.REPORT.write_text(said, encoding="utf-8")
+    with pytest.raises(InputError, match="was rolled back since"):
+        project.promote(judged=True)
+    assert project.aliases()["champion"] == "1"
 
 
 def test_same_recipe_on_newer_rows_need_not_be_better_than_champion_and_anchor(project):

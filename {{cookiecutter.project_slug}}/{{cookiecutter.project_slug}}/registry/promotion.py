@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 REPORT = Path("reports/promotion.json")
 #: Bytes that the report may take.
 ROOM = 2**16
+#: Tag of a version: SHA-256 of the report that would have promoted it, for `confirm` to know it again.
+JUDGED = "judged"
 
 
 def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFrame
@@ -70,7 +73,8 @@ def judge(client: MlflowClient, params: config.Params, champion: ModelVersion, f
                          f" {facts['task']}: start anew with `promote --reset REASON`")  # fmt: skip
     kind = comparison.mode(facts, champion.tags)
     rivals = rivals_of(client, champion, kind)
-    found = {name: predictions_of(client, version, test) for name, version in rivals.items()}
+    with ThreadPoolExecutor() as pool:  # each in a process of its own
+        found = dict(zip(rivals, pool.map(lambda one: predictions_of(client, one, test), rivals.values()), strict=True))
     fresh = ~np.logical_or.reduce([seen for _, seen in found.values()])
     blocks = intervals.units(test, contract, params.gates.resample_by)[fresh]
     units, rows = len(np.unique(blocks)), int(fresh.sum())
@@ -159,14 +163,41 @@ def promote(client: MlflowClient, params: config.Params, dry_run: bool, reset: s
             card.require()
         require_parity(client, version)
         report |= decide(client, params, version, champion, reset)
-        if report["decision"] == "promoted" and not dry_run:
-            crown(client, version, champion, report)
+        if report["decision"] == "promoted":
+            if dry_run:
+                client.set_model_version_tag(tracking.NAME, str(version.version), JUDGED, fingerprint(report))
+            else:
+                crown(client, version, champion, report)
     except tracking.StoreError:
         raise
     except (GateClosed, InputError) as error:
         gates, reason = (list(error.gates), error.reason) if isinstance(error, GateClosed) else ([], str(error))
         return {**report, "decision": "refused", "gates": gates, "reason": reason, "tests": []}
     return report
+
+
+def fingerprint(report: dict[str, Any]) -> str:
+    """SHA-256 of what a report decides, the same before it is written, after it is read and once it is confirmed."""
+    return record.value_sha256(record.rounded({**report, "dry_run": True}))
+
+
+def confirm(client: MlflowClient, report: dict[str, Any]) -> dict[str, Any]:
+    """Move the alias as a dry run's report says, without the data that it was judged on; the report, no longer dry.
+
+    Between the two, production has tried the model. Raises InputError when the registry knows nothing of that report,
+    or when the champion is no longer the one it speaks of. Again after a kill, it does what was left to do.
+    """
+    version = versions.by_number(client, str((report.get("challenger") or {}).get("version")))
+    if version is None or version.tags.get(JUDGED) != fingerprint(report):
+        raise InputError(f"{REPORT} is not what `promote --dry-run` said of a version in this registry: run it again")
+    if version.tags.get(versions.ROLLED_BACK):
+        raise InputError(f"version {version.version} was rolled back since: train another model")
+    versions.settle(client)
+    champion = versions.by_alias(client, "champion")
+    if champion is None or champion.version != version.version:
+        expected = versions.by_number(client, report["champion"]["version"]) if report["champion"] else None
+        crown(client, version, expected, report)
+    return {**report, "dry_run": False}
 
 
 def named(version: ModelVersion) -> dict[str, str]:
@@ -185,14 +216,21 @@ def crown(client: MlflowClient, version: ModelVersion, champion: ModelVersion | 
     versions.crown(client, number, str(champion.version) if champion else None)
 
 
-def main(dry_run: bool, reset: str | None, production: bool = False) -> int:
-    """Write `reports/promotion.json`; 0 when promoted or champion already, 3 when refused. Raises InputError."""
+def main(dry_run: bool, reset: str | None, production: bool = False, judged: bool = False) -> int:
+    """Write `reports/promotion.json`; 0 when promoted or champion already, 3 when refused. Raises InputError.
+
+    `judged`: take what `dry_run` wrote there for decided, and move the alias.
+    """
+    if judged and not REPORT.is_file():
+        raise InputError(f"{REPORT} is missing: run `promote --dry-run` first")
+    said = record.read_json(REPORT) if judged else None
     room = tracking.store() / "room"  # for the report, so that a full disk is found out before an alias moves
     record.write_atomically(room, lambda partial: partial.write_bytes(bytes(ROOM)))
     try:
-        REPORT.unlink(missing_ok=True)
+        if said is None:
+            REPORT.unlink(missing_ok=True)
         with versions.exclusive(), tracking.session() as client:
-            report = promote(client, config.load(), dry_run, reset, production)
+            report = confirm(client, said) if said else promote(client, config.load(), dry_run, reset, production)
     finally:
         room.unlink(missing_ok=True)
     record.write_json(REPORT, report)

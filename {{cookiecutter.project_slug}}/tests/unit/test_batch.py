@@ -251,7 +251,7 @@ def test_files_are_named_by_path_folder_or_glob(tmp_path, monkeypatch):
         ("x.parquet", b"PAR1"),
         ("x.csv", b""),
         ("x.csv", b"when,place,size,open\n2024-01-01,a,1,true,2\n"),
-        ("x.csv.gz", gzip.compress(b"when,place,size,open\n" * 99)[:-9]),
+        ("x.csv.gz", gzip.compress(b"when,place,size,open\n" * 99, mtime=0)[:-9]),
         ("x.csv", b"when,place,size,open\n\xff\xfe\n"),
         ("x.jsonl", b"[1, 2]\n"),
         ("x.jsonl", b'{"when": \n'),

@@ -49,7 +49,10 @@ def test_what_differs_is_named_with_both_values():
 def test_a_figure_cut_to_the_other_side_is_the_same_and_one_further_away_is_not():
     """Two machines' 0.008206355 and a little less are written as 0.00820636 and 0.00820635."""
     assert reproduce.differing({"error": 0.00820635}, {"error": 0.00820636}) == []
+    assert reproduce.differing({"error": 0.999999}, {"error": 1.0}) == []
+    assert reproduce.differing({"error": 0.0}, {"error": 0.0}) == []
     assert reproduce.differing({"error": 0.100000}, {"error": 0.100002}) == ["error: 0.1 -> 0.100002"]
+    assert reproduce.differing({"error": 0.999997}, {"error": 0.999999}) == ["error: 0.999997 -> 0.999999"]
     assert reproduce.differing({"rows": 10_000_000}, {"rows": 10_000_001}) == ["rows: 10000000 -> 10000001"]
 
 

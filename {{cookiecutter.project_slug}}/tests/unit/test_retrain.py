@@ -34,6 +34,16 @@ def test_the_end_moves_and_all_else_stays(params, capsys):
 
 
 @pytest.mark.parametrize(
+    ("end", "said"),
+    [("20200315", "2020-03-15"), ("2020-W12-1", "2020-03-16"), ("2020-03-15T12", "2020-03-15 12:00:00")],
+)
+def test_however_a_time_is_written_params_can_be_read(params, end, said):
+    assert retrain.main(end) == 0
+    assert f'end: "{said}"' in params.read_text()
+    assert config.load().ingest.end == retrain.moment(end)
+
+
+@pytest.mark.parametrize(
     ("end", "told"),
     [
         ("2020-03-01", "ends at 2020-03-01 00:00:00 already"),

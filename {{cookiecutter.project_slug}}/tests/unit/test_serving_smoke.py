@@ -8,10 +8,11 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.project_slug }} import schema
+from {{ cookiecutter.project_slug }} import config, record, schema
 from {{ cookiecutter.project_slug }}.errors import InputError
 from {{ cookiecutter.project_slug }}.registry import golden, tracking, versions
 from {{ cookiecutter.project_slug }}.serving import client, smoke
@@ -51,6 +52,11 @@ def test_the_bundles_own_server_answers_as_its_pipeline_did(bundle, monkeypatch,
     try:
         assert smoke.main(f"http://127.0.0.1:{port}", bundle) == 0
         assert "64 golden rows" in capsys.readouterr().out
+        contract = schema.load(bundle / "schema.yaml")
+        table, _ = golden.read(bundle / golden.PATH.name, contract)
+        asked = table.iloc[:3].assign(**{name: table[name].max() for name in contract.features("float")})
+        found = client.Client(f"http://127.0.0.1:{port}").predict(asked, contract, config.load().serve)
+        assert len(found) == 3
         monkeypatch.delenv("SERVE_TOKEN")
         monkeypatch.setattr(smoke, "START", 0.5)
         with pytest.raises(InputError, match="it says 401"):
@@ -58,6 +64,8 @@ def test_the_bundles_own_server_answers_as_its_pipeline_did(bundle, monkeypatch,
     finally:
         process.terminate()
         process.wait()
+    logged = [record.read_parquet(path) for path in Path("predictions").rglob("*.parquet")]
+    assert [len(part) for part in logged] == [3]  # what was asked, and not the smoke test's rows
 
 
 @pytest.mark.parametrize("broken", [0, 1])

@@ -14,11 +14,12 @@ def main(end: str) -> int:
     """
     later, window = moment(end, "END"), config.load().ingest
     if schema.load().time is None or window.end is None:
-        print("there is no end to move (no time column, or ingest.end is null): dvc repro takes what the source has")
+        print("there is no end to move (no time column, or ingest.end is null): `dvc repro`, or of a database"
+              " `dvc repro --force ingest` and then that, takes what the source has")  # fmt: skip
         return 0
     if later <= window.end:
         raise InputError(f"the window ends at {window.end} already: give a later END")
-    document.change(config.PATH, ingest__end=end)
-    config.load()
-    print(f"the window ends at {end} now: dvc repro, then promote")
+    said = str(later).removesuffix(" 00:00:00")  # what Python reads as a time is more than what YAML and SQL do
+    document.change(config.PATH, ingest__end=said)
+    print(f"the window ends at {said} now: dvc repro, then promote")
     return 0

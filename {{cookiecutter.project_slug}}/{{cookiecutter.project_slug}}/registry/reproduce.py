@@ -31,8 +31,8 @@ METRICS = Path("reports/evaluate.json")
 STAGES = ("validate", "split", "pretrain", "train", "evaluate")
 #: How far a prediction may lie from the recorded one on another machine.
 TOLERANCE = 1e-9
-#: One unit in the sixth digit, where reports are cut: figures that differ by 1e-12 may be cut to either side.
-LAST_DIGIT = 1e-5
+#: Where reports are cut: figures that differ by 1e-12 may be cut to either side, one unit of the last digit apart.
+DIGITS = 6
 
 
 def clone(commit: str, folder: Path) -> Path:
@@ -100,17 +100,23 @@ def largest_difference(recorded: pd.DataFrame, made: pd.DataFrame) -> float:
     return float((recorded[columns] - made[columns]).abs().max().max())
 
 
+def last_digit(*values: float) -> float:
+    """One unit in the last of `DIGITS` digits of the value that is farthest from zero."""
+    largest = max(map(abs, values))
+    return float(10 ** (math.floor(math.log10(largest)) + 1 - DIGITS)) if largest else 0.0
+
+
 def differing(recorded: dict[str, Any], made: dict[str, Any], prefix: str = "") -> list[str]:
     """The values that differ between two nested mappings, one line each: `key: recorded -> made`.
 
-    Floats are the same within `LAST_DIGIT` of the larger one.
+    Floats are the same within one unit of the last digit of the larger one.
     """
     found = []
     for key in sorted({*recorded, *made}):
         old, new = recorded.get(key), made.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             found += differing(old, new, f"{prefix}{key}.")
-        elif isinstance(old, float) and isinstance(new, float) and math.isclose(old, new, rel_tol=LAST_DIGIT):
+        elif isinstance(old, float) and isinstance(new, float) and abs(old - new) < 1.5 * last_digit(old, new):
             continue
         elif old != new:
             found.append(f"{prefix}{key}: {old} -> {new}")
@@ -152,7 +158,7 @@ def told(report: dict[str, Any]) -> list[str]:
 
 def reproduce(client: MlflowClient, name: str) -> bool:
     """Reproduce the version that `name` (alias or number) means; write `reports/reproduce.json`, print, and tell
-    whether its predictions are equal within `TOLERANCE` and its metrics within `LAST_DIGIT`. Raises InputError.
+    whether its predictions are equal within `TOLERANCE` and its metrics within their last digit. Raises InputError.
     """
     version = versions.named(client, name)
     facts = {"version": str(version.version), **version.tags}

@@ -156,10 +156,11 @@ class Server:
             bad = np.flatnonzero(~finite).tolist()
             raise Refused([{"row": i, "column": None, "rule": "gives no finite score"} for i in bad])
         names = ids(rows, version.contract)
-        self.log.add(version.digest, version.contract, names, rows, scores)
-        self.metrics.answered(version, rows, scores)
-        if self.shadow:
-            self.shadow.offer(version, rows, scores)
+        if not version.tried(rows):  # made-up rows are no traffic, and would look like drift
+            self.log.add(version.digest, version.contract, names, rows, scores)
+            self.metrics.answered(version, rows, scores)
+            if self.shadow:
+                self.shadow.offer(version, rows, scores)
         said = {"digest": version.digest, "predictions": predictions(serves, names, scores)}
         return Response(to_json(said), media_type="application/json")
 

@@ -26,9 +26,9 @@ class Client:
 
     def __init__(self, url: str) -> None:
         """`url`: http or https, a host, perhaps a port and a path. Raises InputError for any other."""
-        parts = urlsplit(url)
         kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
         try:
+            parts = urlsplit(url)
             self.kind, self.host, self.port = kinds[parts.scheme], parts.hostname or "", parts.port
         except (KeyError, ValueError):
             self.host = ""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,19 @@ class Version:
     arrays: Callable[[Any], np.ndarray] | None
     categories: dict[str, frozenset[str]]
     golden: tuple[list[dict[str, Any]], np.ndarray]
+
+    @cached_property
+    def made_up(self) -> frozenset[tuple[Any, ...]]:
+        """The inputs of the golden rows."""
+        return frozenset(map(self.inputs_of, self.golden[0]))
+
+    def inputs_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of a row that the model sees."""
+        return tuple(row.get(name) for name in self.contract.inputs)
+
+    def tried(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether rows are golden ones and nothing else: a test of the server, which no user has asked."""
+        return all(self.inputs_of(row) in self.made_up for row in rows)
 
     @property
     def path(self) -> str:

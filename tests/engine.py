@@ -24,7 +24,9 @@ APART = ("--bridge=none", "--iptables=false", "--ip-masq=false", "--ip-forward=f
 CLIENT = f"""#!/bin/sh
 if [ "$1" = build ]; then
   shift
-  exec {DOCKER} build --network host --build-arg BASE={BASE} "$@"
+  sed 's/^FROM python:.* AS base$/FROM {BASE} AS base/' Dockerfile > "$0.dockerfile"
+  grep -q '^FROM {BASE} AS base$' "$0.dockerfile" || exit 1
+  exec {DOCKER} build --network host --file "$0.dockerfile" "$@"
 fi
 exec {DOCKER} "$@"
 """
@@ -67,8 +69,9 @@ http: {{addr: "127.0.0.1:{port}"}}
     own = {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1", "PATH": str(home / "bin")}
     found = Engine({} if here else own, f"127.0.0.1:{port}")
     with (home / "log").open("w") as log:
-        processes = [subprocess.Popen(command, stdout=log, stderr=log) for command in commands]
+        processes = []
         try:
+            processes += [subprocess.Popen(command, stdout=log, stderr=log) for command in commands]
             wait(found, home / "log")
             if not here:
                 found.docker("import", str(base(home)), BASE)

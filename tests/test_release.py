@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ NAME = "team/template"
 STARTED = """\
           mkdir -p "$RUNNER_TEMP/flight_delays" && cd "$RUNNER_TEMP/flight_delays" && git init -q
           echo "$GITHUB_REF_NAME" > made_by && touch "only_$GITHUB_REF_NAME"
+          mkdir -p .github/workflows && touch .github/workflows/ci.yml
           git add . && git -c user.name=a -c user.email=a@b commit -qm made
 """
 
@@ -50,15 +52,19 @@ def test_a_tag_becomes_a_release_and_the_example(repository: Path, tmp_path: Pat
     for tag in ("v1.0.0", "v1.1.0"):
         ran = tagged(repository, tmp_path / tag, tag)
         assert ran.jobs == {"example": "success", "publish": "success"}, ran.red
-        (call,) = calls(tmp_path / tag)
-        assert api.faults(call) == []
-        assert call["body"]["tag_name"] == tag
-        assert call["body"]["body"].strip() == {"v1.0.0": "- First.", "v1.1.0": "- Second."}[tag]
+        made, upload, shown = calls(tmp_path / tag)
+        assert [fault for call in (made, upload, shown) for fault in api.faults(call)] == []
+        assert (made["body"]["tag_name"], made["body"]["draft"]) == (tag, True)
+        assert made["body"]["body"].strip() == {"v1.0.0": "- First.", "v1.1.0": "- Second."}[tag]
+        assert (upload["path"].partition("?")[2], shown["body"]) == ("name=example.tar.gz", {"draft": False})
+        with tarfile.open(tmp_path / tag / "gh" / "assets" / "1") as tar:
+            assert sorted(tar.getnames()) == [".github", ".github/workflows", ".github/workflows/ci.yml", "made_by",
+                                              f"only_{tag}"]  # fmt: skip
     log = git("log", "--format=%s", "example", cwd=repository, home=tmp_path).decode().split("\n")
     assert log[:2] == ["Made by v1.1.0", "Made by v1.0.0"]
     assert git("show", "example:made_by", cwd=repository, home=tmp_path) == b"v1.1.0\n"
     held = git("ls-tree", "-r", "--name-only", "example", cwd=repository, home=tmp_path).decode().split()
-    assert held == ["made_by", "only_v1.1.0"]
+    assert held == ["made_by", "only_v1.1.0"]  # GitHub lets no workflow write a workflow
 
 
 def test_a_tag_that_the_changelog_does_not_know_publishes_nothing(repository: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -133,12 +134,36 @@ def test_who_owns_nothing_any_more_is_named(bake: Bake, tmp_path: Path) -> None:
     assert "nobody owns /schema.yaml" in done.stdout
 
 
+def test_what_decides_is_owned(bake: Bake) -> None:
+    """Whatever must be tested in every branch, each gate's threshold and fault, and what calls them."""
+    project = bake()
+    script = runpy.run_path(str(project / ".github" / "settings.py"))
+    owned = [pattern.strip("/").replace("*", project.name) for pattern in script["OWNED"]]
+    decides = runpy.run_path(str(project / "noxfile.py"))["DECIDES"].split(",")
+    files = [path.relative_to(project) for pattern in decides for path in project.glob(pattern)]
+    files += [Path(name) for name in ("params.yaml", "noxfile.py", "tests/faults/run.py", ".github/workflows/cd.yml")]
+    assert len(files) > len(decides)
+    assert [str(path) for path in files if not any(path.is_relative_to(one) for one in owned)] == []
+
+
+def test_what_a_plan_does_not_include_keeps_nothing_else_undone(bake: Bake, tmp_path: Path) -> None:
+    """GitHub refuses rulesets of a private repository without a plan: the rest is set, and that one named."""
+    project, home = bake(), tmp_path / "home"
+    done = settings(project, home, *ASKED, GH_REFUSES="rulesets")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "GitHub refuses GET rulesets" in done.stdout
+    assert len([line for line in done.stdout.splitlines() if "CODEOWNERS: written" not in line]) == 1
+    done = settings(project, home, *ASKED, GH_REFUSES="codeowners/errors")
+    assert "CODEOWNERS is not on the main branch yet" in done.stdout
+    assert settings(project, home).returncode == 0
+
+
 def test_without_a_login_one_line_says_so(bake: Bake, tmp_path: Path) -> None:
     """Nothing is written then, and nothing of a traceback shown."""
     project = bake()
     done = settings(project, tmp_path / "home", *ASKED, GH_TOKEN="")
     assert done.returncode == 1
-    assert done.stderr.startswith("settings: GET rulesets")
+    assert done.stderr.startswith("settings: GET repository")
     assert len(done.stderr.splitlines()) == 1
     assert not (project / ".github" / "CODEOWNERS").exists()
     assert settings(project, tmp_path / "home", "--owner", "@team/ml").returncode == 2

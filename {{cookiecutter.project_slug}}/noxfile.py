@@ -169,23 +169,16 @@ def window(session: nox.Session) -> None:
 
 
 @nox.session
-def rollback(session: nox.Session) -> None:
-    """Swap champion and previous in the registry."""
-    install(session)
-    inside(session, "python", "-m", PACKAGE, "rollback")
-
-
-@nox.session
 def bundle(session: nox.Session) -> None:
-    """Write the champion's bundle to the folder `bundle`, for `docker build --tag NAME .` to take."""
+    """Write the champion's bundle, or that of `-- VERSION`, to the folder `bundle`, for `docker build .` to take."""
     install(session)
     shutil.rmtree("bundle", ignore_errors=True)
-    inside(session, "python", "-m", PACKAGE, "export", "champion", "bundle")
+    inside(session, "python", "-m", PACKAGE, "export", *(session.posargs or ["champion"]), "bundle")
 
 
 @nox.session
 def sbom(session: nox.Session) -> None:
-    """List the libraries of the image, with their hashes and licences, in sbom.json (CycloneDX)."""
+    """List the libraries of the image, with their versions and licences, in sbom.json (CycloneDX)."""
     install(session)
     with tempfile.TemporaryDirectory() as scratch:
         there = {"VIRTUAL_ENV": scratch, "UV_NO_PROGRESS": "1"}

@@ -1,10 +1,10 @@
 """The registry of record where no tracking server is: MLflow's own store, kept by the release `registry` on GitHub.
 
-    registry.py restore          bring the newest store here, as .mlflow; without one, this is the cold start. A step
-                                 of a workflow gets its name, as the output `store`
-    registry.py keep FILE [--instead-of NAME]   add a store (a .tar.gz of .mlflow) as the newest; refused where NAME,
-                                 which was restored, is no longer the newest
-    registry.py release VERSION FILE ...    release a version of the model, `model-vVERSION`, with these files
+    registry.py restore            bring the newest store here, as .mlflow; without one, this is the cold start. A
+                                   step of a workflow gets its name, as the output `store`
+    registry.py keep FILE NAME     add a store (a .tar.gz of .mlflow) as the newest; refused where NAME, which was
+                                   restored (empty: none was), is no longer the newest
+    registry.py release VERSION DIGEST FILE ...   release a version of the model, `model-vVERSION`, with these files
 
 Every store is an asset of its own, named by when it was kept, so that a kill leaves the old one or the new one. With
 `MLFLOW_TRACKING_URI` set that server is the registry, and nothing is done here. Asks GitHub's client as `GH_TOKEN`.
@@ -27,12 +27,12 @@ TAG, STORE = "registry", Path(".mlflow")
 KEPT = 5
 
 
-def gh(path: str, *options: str, body: bytes | None = None) -> bytes:
+def gh(path: str, *options: str, body: dict[str, Any] | None = None) -> bytes:
     """What GitHub answers. Ends the program where it refuses: no answer is not the same as nothing there."""
     address = path if path.startswith("https:") else f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"
     command = ["gh", "api", address, *options, *["--input", "-"] * (body is not None)]
     try:
-        done = subprocess.run(command, input=body, capture_output=True, check=False)
+        done = subprocess.run(command, input=json.dumps(body).encode(), capture_output=True, check=False)
     except FileNotFoundError:
         sys.exit("registry: gh is not installed: https://cli.github.com")
     if done.returncode:
@@ -48,23 +48,30 @@ def release(tag: str) -> dict[str, Any] | None:
 
 
 def opened(tag: str, name: str, text: str) -> dict[str, Any]:
-    """The release with this tag, or a new one of this commit: a draft, which nobody sees before it is complete."""
-    body = {"tag_name": tag, "target_commitish": os.environ["GITHUB_SHA"], "name": name, "body": text, "draft": True,
-            "prerelease": tag == TAG}  # fmt: skip
-    found = release(tag) or json.loads(gh("releases", "--method", "POST", body=json.dumps(body).encode()))
+    """The release with this tag, or a new one: a draft, which nobody sees before it is complete.
+
+    Its tag is put on the branch as it is now: on a commit that was there before another change of the workflows, GitHub
+    lets no workflow put one.
+    """
+    body = {"tag_name": tag, "target_commitish": os.environ["GITHUB_REF_NAME"], "name": name, "body": text,
+            "draft": True, "prerelease": tag == TAG}  # fmt: skip
+    found = release(tag) or json.loads(gh("releases", "--method", "POST", body=body))
     return dict(found)
 
 
 def upload(found: dict[str, Any], path: Path, name: str) -> None:
-    """Add a file to a release."""
+    """Add a file to a release, in place of what arrived of it by half."""
+    for half in [one for one in found["assets"] if one["name"] == name and one["state"] != "uploaded"]:
+        gh(f"releases/assets/{half['id']}", "--method", "DELETE")
     address = f"{found['upload_url'].partition('{')[0]}?name={name}"
-    gh(address, "--method", "POST", "--header", "Content-Type: application/octet-stream", body=path.read_bytes())
+    # As a file, not through a pipe: GitHub takes nothing whose length is not told before.
+    gh(address, "--method", "POST", "--header", "Content-Type: application/octet-stream", "--input", str(path))
 
 
 def complete(found: dict[str, Any]) -> None:
     """Let everybody see the release."""
     if found["draft"]:
-        gh(f"releases/{found['id']}", "--method", "PATCH", body=b'{"draft": false}')
+        gh(f"releases/{found['id']}", "--method", "PATCH", body={"draft": False})
 
 
 def stores(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -95,12 +102,12 @@ def restore() -> None:
     print(f"registry: {newest['name']}")
 
 
-def keep(archive: Path, instead_of: str | None) -> None:
-    """Add a store, then drop those that are too old."""
-    if instead_of:
-        newest = [one["name"] for one in stores(release(TAG) or {"assets": []})][-1:]
-        if newest != [instead_of]:
-            sys.exit(f"registry: {instead_of} is no longer the newest: somebody was faster; run the workflow again")
+def keep(archive: Path, instead_of: str) -> None:
+    """Add a store in place of the one that was restored, then drop those that are too old."""
+    newest = [str(one["name"]) for one in stores(release(TAG) or {"assets": []})][-1:]
+    if newest != [instead_of] * bool(instead_of):
+        sys.exit(f"registry: {instead_of or 'none'} was the newest, and {newest[0] if newest else 'none'} is: another"
+                 " workflow was faster; run all jobs again")  # fmt: skip
     text = "MLflow's store with all versions of the model, written by the workflow cd: the newest asset counts."
     found = opened(TAG, "Registry of record", text)
     name = f"registry-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}.tar.gz"
@@ -111,10 +118,14 @@ def keep(archive: Path, instead_of: str | None) -> None:
     print(f"registry: {name}")
 
 
-def publish(version: str, files: list[Path]) -> None:
+def publish(version: str, digest: str, files: list[Path]) -> None:
     """Release a version of the model; what a run that was broken off has released already stays."""
-    text = "The champion that reached production. `serve --bundle` and `batch --bundle` take what bundle.tar.gz holds."
-    found = opened(f"model-v{version}", f"Model {version}", text)
+    text = (f"The champion that reached production, from {os.environ['GITHUB_SHA']}: {digest}. `serve --bundle` and"
+            " `batch --bundle` take what bundle.tar.gz holds.")  # fmt: skip
+    tag = f"model-v{version}"
+    found = opened(tag, f"Model {version}", text)
+    if digest not in found["body"]:
+        sys.exit(f"registry: the release {tag} is of another model, of a registry before this one: delete or rename it")
     there = {one["name"] for one in found["assets"] if one["state"] == "uploaded"}
     for path in files:
         if path.name not in there:
@@ -129,13 +140,14 @@ def main() -> int:
     commands.add_parser("restore")
     kept = commands.add_parser("keep")
     kept.add_argument("file", type=Path)
-    kept.add_argument("--instead-of", metavar="NAME")
+    kept.add_argument("instead_of", metavar="NAME")
     released = commands.add_parser("release")
     released.add_argument("version")
+    released.add_argument("digest")
     released.add_argument("files", nargs="+", type=Path)
     asked = parser.parse_args()
     if asked.command == "release":
-        publish(asked.version, asked.files)
+        publish(asked.version, asked.digest, asked.files)
     elif os.environ.get("MLFLOW_TRACKING_URI"):
         print("registry: the tracking server's")
     elif asked.command == "restore":

@@ -10,14 +10,15 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 CODEOWNERS = Path(".github/CODEOWNERS")
 #: What decides: numbers and thresholds, the data contract, the gates, their faults, and what runs all of it.
-OWNED = ("/params.yaml", "/schema.yaml", "/dvc.yaml", "/*/gates/", "/tests/pretrain/", "/tests/posttrain/",
-         "/tests/faults/", "/.github/", "/infra/", "/Dockerfile")  # fmt: skip
+OWNED = ("/params.yaml", "/schema.yaml", "/dvc.yaml", "/noxfile.py", "/pyproject.toml", "/requirements.lock",
+         "/requirements-serve.lock", "/*/gates/", "/*/monitoring/", "/*/stages/", "/*/registry/", "/tests/pretrain/",
+         "/tests/posttrain/", "/tests/faults/", "/.github/", "/infra/", "/Dockerfile")  # fmt: skip
 RULES: dict[str, dict[str, Any]] = {
     "deletion": {},
     "non_fast_forward": {},
@@ -48,8 +49,12 @@ RULESET: dict[str, Any] = {
 }
 
 
+class Refused(Exception):
+    """GitHub did not do what was asked; the message is what it said."""
+
+
 def gh(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
-    """What GitHub answers to a call, about this repository unless it begins with a slash. Ends where it refuses."""
+    """What GitHub answers to a call, about this repository unless it begins with a slash. Raises Refused."""
     address = path.removeprefix("/") if path.startswith("/") else f"repos/{{owner}}/{{repo}}/{path}".rstrip("/")
     command = ["gh", "api", "--method", method, address]
     try:
@@ -58,7 +63,7 @@ def gh(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> An
     except FileNotFoundError:
         sys.exit("settings: gh is not installed: https://cli.github.com, then gh auth login")
     if done.returncode:
-        sys.exit(f"settings: {method} {path}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        raise Refused(f"{method} {path or 'repository'}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     return json.loads(done.stdout or "null")
 
 
@@ -100,7 +105,10 @@ def owners(owner: str | None) -> list[str]:
     lines = CODEOWNERS.read_text(encoding="utf-8").splitlines() if CODEOWNERS.exists() else []
     owned = {line.split()[0] for line in lines if len(line.split()) > 1}
     missing = [f"{CODEOWNERS}: nobody owns {path}: --apply --owner @ORG/TEAM" for path in OWNED if path not in owned]
-    wrong = [f"{CODEOWNERS}: {one['message'].splitlines()[0]}" for one in gh("codeowners/errors")["errors"]]
+    try:
+        wrong = [f"{CODEOWNERS}: {one['message'].splitlines()[0]}" for one in gh("codeowners/errors")["errors"]]
+    except Refused as error:
+        wrong = [f"{CODEOWNERS} is not on the main branch yet ({error})"]
     return missing + wrong
 
 
@@ -150,6 +158,14 @@ def token(apply: bool) -> list[str]:
     return [f"workflows: {one}" for one in differences(TOKEN, gh("actions/permissions/workflow"))]
 
 
+def told(part: Callable[[], list[str]]) -> list[str]:
+    """What of a part differs, or that GitHub refused it: what a plan does not include must not keep the rest undone."""
+    try:
+        return part()
+    except Refused as error:
+        return [f"GitHub refuses {error} (not an administrator, or not in this plan?)"]
+
+
 def main() -> int:
     """Look, or set and look; 1 when something differs."""
     parser = argparse.ArgumentParser(prog="nox -s settings --", description=(__doc__ or "").splitlines()[0])
@@ -158,7 +174,17 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.owner and not (asked.apply and asked.owner.startswith("@")):
         parser.error("--owner takes a @user or @org/team, and --apply")
-    found = ruleset(asked.apply) + token(asked.apply) + environments(asked.apply, asked.owner) + owners(asked.owner)
+    try:
+        gh("")
+    except Refused as error:
+        sys.exit(f"settings: {error}")
+    parts = (
+        lambda: ruleset(asked.apply),
+        lambda: token(asked.apply),
+        lambda: environments(asked.apply, asked.owner),
+        lambda: owners(asked.owner),
+    )
+    found = [one for part in parts for one in told(part)]
     print("\n".join(found) if found else "settings: as the workflows rely on them")
     return 1 if found else 0
 

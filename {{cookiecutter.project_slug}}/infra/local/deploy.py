@@ -4,8 +4,9 @@ The cloud of this project is `local`, so an environment is two things: a contain
 production should be a runner of your own, and the tag `staging` or `production` of the image, which any other machine
 can pull. Needs nothing but Docker.
 
-    python3 infra/deploy.py current ENVIRONMENT REPOSITORY   the image that the environment runs; empty: none
+    python3 infra/deploy.py current ENVIRONMENT REPOSITORY   the image that was accepted last; empty: none
     python3 infra/deploy.py roll-out ENVIRONMENT IMAGE       run IMAGE (REPOSITORY@sha256:...); prints its address
+    python3 infra/deploy.py accept ENVIRONMENT IMAGE         what runs has passed its smoke test: it is current
     python3 infra/deploy.py stop ENVIRONMENT REPOSITORY      run nothing
     python3 infra/deploy.py log ENVIRONMENT REPOSITORY       its prediction log, as the folder `predictions`
 """
@@ -13,13 +14,14 @@ can pull. Needs nothing but Docker.
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 
 #: The port of each environment, on this machine alone.
 PORTS = {"staging": 8001, "production": 8000}
 #: What a registry says of a tag or an image that it does not have.
-UNKNOWN = ("manifest unknown", "not found", "name unknown")
+UNKNOWN = re.compile(r"(manifest|name) unknown|: not found$", re.IGNORECASE)
 #: No right that a server does not need, and nothing to write to but the log of predictions.
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp")
 
@@ -49,11 +51,14 @@ def current(environment: str, repository: str) -> str:
     try:
         docker("pull", "--quiet", f"{repository}:{environment}")
     except Failed as error:
-        if any(words in str(error).lower() for words in UNKNOWN):
+        if UNKNOWN.search(str(error)):
             return ""
         raise
     known = docker("image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', f"{repository}:{environment}")
-    return next(one for one in known.splitlines() if one.startswith(f"{repository}@"))
+    found = next((one for one in known.splitlines() if one.startswith(f"{repository}@")), None)
+    if found is None:
+        raise Failed(f"Docker has another name for {repository}: {known}")
+    return found
 
 
 def stop(environment: str, repository: str) -> None:
@@ -65,17 +70,23 @@ def stop(environment: str, repository: str) -> None:
 
 
 def roll_out(environment: str, image: str) -> str:
-    """Run the image and move the environment's tag to it; where it listens."""
+    """Run the image in place of what runs; where it listens."""
     repository = image.partition("@")[0]
     docker("pull", "--quiet", image)
-    docker("tag", image, f"{repository}:{environment}")
-    docker("push", "--quiet", f"{repository}:{environment}")
     stop(environment, repository)
     container, port = name(environment, repository), str(PORTS[environment])
     docker("run", "--detach", "--name", container, "--restart", "unless-stopped", *CONFINED,
-           "--network", "host", "--env", "SERVE_TOKEN", "--volume", f"{container}:/app/predictions",
-           image, "serve", "--host", "127.0.0.1", "--port", port, "--bundle", "bundle")  # fmt: skip
+           "--network", "host", "--env", "SERVE_TOKEN", "--env", f"PORT={port}",
+           "--volume", f"{container}:/app/predictions",
+           image, "serve", "--host", "127.0.0.1", "--bundle", "bundle")  # fmt: skip
     return f"http://127.0.0.1:{port}"
+
+
+def accept(environment: str, image: str) -> None:
+    """Move the environment's tag to the image."""
+    tag = f"{image.partition('@')[0]}:{environment}"
+    docker("tag", image, tag)
+    docker("push", "--quiet", tag)
 
 
 def log(environment: str, repository: str) -> None:
@@ -89,18 +100,16 @@ def main() -> int:
     """Do what is asked; 1 with one line when it cannot be done."""
     parser = argparse.ArgumentParser(prog="infra/deploy.py", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in ("current", "roll-out", "stop", "log"):
+    does = {"current": current, "roll-out": roll_out, "accept": accept, "stop": stop, "log": log}
+    for command in does:
         sub = commands.add_parser(command)
         sub.add_argument("environment", choices=PORTS)
-        sub.add_argument("image" if command == "roll-out" else "repository")
+        sub.add_argument("what", metavar="IMAGE" if command in ("roll-out", "accept") else "REPOSITORY")
     asked = parser.parse_args()
     try:
-        if asked.command == "roll-out":
-            print(roll_out(asked.environment, asked.image))
-        elif asked.command == "current":
-            print(current(asked.environment, asked.repository))
-        else:
-            {"stop": stop, "log": log}[asked.command](asked.environment, asked.repository)
+        said = does[asked.command](asked.environment, asked.what)
+        if said is not None:
+            print(said)
     except Failed as error:
         print(f"{asked.command} {asked.environment}: {error}", file=sys.stderr)
         return 1

@@ -105,6 +105,8 @@ def base(home: Path) -> Path:
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     shutil.copy("/etc/ssl/certs/ca-certificates.crt", root / "etc/ssl/certs/ca-certificates.crt")
+    for name in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
+        shutil.rmtree(root / name)  # none of it is in Debian's slim images
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
     (root / "etc/pip.conf").write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8")
     subprocess.run(["tar", "--create", "--file", str(archive), "--directory", str(root), "."], check=True)

@@ -203,6 +203,7 @@ def test_the_last_monitor_report_is_at_metrics(app, monkeypatch, tmp_path):
 
 def test_what_is_answered_is_counted(app, server, rows):
     asked_for, _ = rows
+    assert sample(app, "http_requests_total", path="/predict", status="200") == 0  # traffic that never comes is missed
     ask(app, "/predict", body(asked_for[:3]))
     ask(app, "/predict", b"{")
     ask(app, "/favicon.ico")

@@ -59,6 +59,15 @@ def test_what_is_compared(rows_of: Make, contract_of: Make) -> None:
     assert drift.aspects(frame, contract_of("multiclass"))["status"].dtype.kind == "O"
 
 
+def test_a_day_of_the_week_is_the_same_beside_a_null(rows_of: Make, contract_of: Make) -> None:
+    """The log is read in pieces, some of which have a null, and bins go by text."""
+    contract, frame = contract_of(when={"nullable": True}), rows_of(20)
+    frame.loc[frame.index[3], "when"] = None
+    found = drift.of_inputs(frame, contract, ["when"])["when weekday"].dropna().astype("str")
+    assert set(found) <= set("0123456")
+    assert len(found) == 19
+
+
 def test_numbers_are_cut_at_values_of_history() -> None:
     """One bin up to each value of history, one above them all; null has none, nor has a column of nulls any cut."""
     history, new = series(2, 1, None, 3, 3, dtype="float64"), series(0, 1, 1.5, 3, 99, None, dtype="float64")

@@ -15,7 +15,7 @@ import pytest
 from {{ cookiecutter.project_slug }} import config, model, record, schema
 from {{ cookiecutter.project_slug }}.__main__ import main
 from {{ cookiecutter.project_slug }}.gates import reference, verdict
-from {{ cookiecutter.project_slug }}.monitoring import monitor, quality, windows
+from {{ cookiecutter.project_slug }}.monitoring import monitor, page, quality, windows
 from {{ cookiecutter.project_slug }}.registry import artefact, tracking, versions
 from {{ cookiecutter.project_slug }}.serving import parts
 
@@ -203,7 +203,7 @@ def test_nulls_of_a_column_that_had_none_are_nulls() -> None:
     aspects = {"x null": never, "z null": seldom, "place": place}
     kept = reference.Reference(None, aspects, {}, np.array([0.5]), 0.1, 20)
     counts = {"x null": np.array([15, 5]), "z null": np.array([10, 10, 0]), "place": np.array([18, 2])}
-    window = windows.Window(END - 7 * DAY, END, 20, counts)
+    window = windows.Window(END - 7 * DAY, END, 20, inputs=counts)
     found = monitor.shares(window, kept, config.Monitor.model_validate(small_project.MONITOR))
     assert found["nulls"] == {"x": 0.25, "z": 0.5}
     assert found["unseen"] == {"place": 0.1}
@@ -328,11 +328,62 @@ def test_a_log_by_prediction_time_is_read_by_it(project: Project) -> None:
 
 def test_windows_begin_and_end_where_they_say(project: Project) -> None:
     kept, contract = reference.read(verdict.REFERENCE), schema.load()
-    first, last = windows.read(Path("predictions"), END, 1, 2, "when", kept, contract)
-    assert (first.rows, last.rows) == (20, 20)
+    digest = record.read_json(verdict.TRAINING)["digest"]
+    first, last = windows.read(Path("predictions"), END, 1, 2, "when", kept, contract, digest)
+    assert (first.rows, last.rows, first.answered, last.answered) == (20, 20, 20, 20)
     assert (first.start, first.end, last.end) == (END - 2 * DAY, END - DAY, END)
     rows = small_project.rows(117, 118)
     assert last.inputs["x"].tolist() == kept.inputs["x"].bins.rows(rows["x"]).tolist()
+
+
+def test_what_another_version_answered_is_not_the_champions_to_defend(project: Project) -> None:
+    """As on the days after a promotion: its inputs count, its answers do not."""
+    relog(lambda frame: frame.assign(**{parts.PREDICTED: 0.999, parts.DIGEST: "of another"}))
+    last = report("--until", "2020-04-28")[1]["windows"][-1]
+    assert (last["rows"], last["verdict"]) == (140, "quiet")
+    assert not any(one["aspect"] == reference.PREDICTION for one in last["aspects"])
+    relog(lambda frame: frame.assign(**{parts.DIGEST: record.read_json(verdict.TRAINING)["digest"]}))
+    assert report("--until", "2020-04-28")[1]["windows"][-1]["alarms"] == [reference.PREDICTION]
+
+
+def test_a_reason_is_one_line_that_github_makes_nothing_of(project: Project) -> None:
+    """It may hold values of the table, and a pull request shows it."""
+    found = report("--until", "2020-04-28")[1]
+    text = page.page({**found, "reason": "in place\n# fixes #1 @octocat ![x](y)"}, [])
+    assert "in place # fixes &#35;1 &#64;octocat !&#91;x](y)." in text.splitlines()
+
+
+def test_what_is_asked_ahead_of_time_is_not_today(project: Project) -> None:
+    """One row of a far day would else empty every window, and age the champion by centuries."""
+    far = pd.Timestamp("2099-06-01")
+    relog(lambda frame: frame.assign(**{parts.TIME: frame["when"].dt.tz_localize("UTC")}))
+    relog(lambda frame: frame.assign(when=frame["when"].where(frame.index > 0, far)))
+    assert report()[1]["until"] == "2020-04-27 00:00:00"
+
+
+def test_a_hashed_column_is_not_compared(project: Project) -> None:
+    """A number that is a hash in the log, or the time itself: what is left is judged, by the server's clock."""
+    relog(lambda frame: frame.assign(x="c0ffee", when="c0ffee"))
+    kept = record.read_json(verdict.REFERENCE)
+    gone = {name: value for name, value in kept["inputs"].items() if name.partition(" ")[0] not in ("x", "when")}
+    record.write_json(verdict.REFERENCE, {**kept, "inputs": gone}, indent=None)
+    window = windows.Window(END - DAY, END)
+    frame = pd.concat(
+        windows.between(Path("predictions"), dt.datetime(2024, 1, 1), dt.datetime(2025, 1, 1), parts.TIME)
+    )
+    window.add(frame, parts.TIME, reference.read(verdict.REFERENCE), schema.load(), "nobody's")
+    assert window.inputs.keys() == gone.keys() - {"late"}
+    assert windows.clock(Path("predictions"), schema.load()) == parts.TIME
+
+
+def test_labels_that_stopped_a_week_ago_are_missed(project: Project) -> None:
+    """Though most of those that are due have arrived."""
+    rows = pd.read_csv("rows.csv")
+    rows[rows["when"] < "2020-04-19"].to_csv("rows.csv", index=False)
+    code, found = report("--until", "2020-04-28")
+    assert (code, found["decision"], found["labels"]["verdict"]) == (0, "watch", "missing")
+    assert found["labels"]["share"] > 0.5
+    assert found["reason"].startswith("0 of 140 labels of the last 7 days that are due have arrived")
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,8 @@ def test_a_page_holds_the_stages_up_to_the_one_that_ran(project: Any) -> None:
 def test_counts_are_shown_in_full_and_figures_to_four_digits(value: float | None, text: str) -> None:
     """A number of rows is no measurement."""
     assert report.number(value) == text
+
+
+def test_what_github_gives_a_meaning_to_loses_it():
+    said = report.harmless("fixes #1 for @all: <b>, [x](y), *z* & C#, # 2")
+    assert said == "fixes &#35;1 for &#64;all: &#60;b>, &#91;x](y), &#42;z&#42; &#38; C#, # 2".replace("b>", "b&#62;")

@@ -77,7 +77,7 @@ def of_inputs(frame: pd.DataFrame, contract: Schema, names: list[str]) -> dict[s
         values, column = frame[name], contract.columns[name]
         if column.type == "datetime":
             found[f"{name} minute"] = values.dt.hour * 60.0 + values.dt.minute
-            found[f"{name} weekday"] = values.dt.day_of_week.astype("object")
+            found[f"{name} weekday"] = values.dt.day_of_week.astype("Int64").astype("object")  # 3 beside a null, too
         else:
             found[name] = values.astype("float64" if column.type in ("int", "float") else "object")
         if column.nullable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ Gate = dict[str, Any]
 PAGE = Path("reports/gates.md")
 #: Every report with gates, in the order in which the pipeline writes them.
 REPORTS = {"validate": Path("reports/validate.json"), **verdict.REPORTS}
+#: What Markdown and GitHub give a meaning to.
+MEANT = re.compile(r"[&<>@\[*]|#(?=\d)")
 FIGURES = ("statistic", "bound", "threshold", "rows", "units", "detectable")
 
 
@@ -54,6 +57,11 @@ def lines(stage: str, gates: list[Gate]) -> list[str]:
         figures = ", ".join(f"{name} {number(gate[name])}" for name in FIGURES if gate.get(name) is not None)
         shown.append(f"{gate['verdict']:>8}  {gate['gate']}: {gate['reason']}" + (f" [{figures}]" if figures else ""))
     return shown
+
+
+def harmless(text: str) -> str:
+    """Text of which Markdown and GitHub make no tag, link, mention, stress, or reference to an issue."""
+    return MEANT.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
 def cell(text: str) -> str:

@@ -28,15 +28,15 @@ REPORT = Path("reports/monitor.json")
 def judged(window: Window, kept: Reference, settings: config.Monitor) -> dict[str, Any]:
     """A window in the report: quiet, alarm, or insufficient; inputs and answers share alpha."""
     found: list[drift.Finding] = []
-    families = (
-        ((window.inputs, kept.inputs), (window.answers, kept.answers)) if window.rows >= settings.min_rows else ()
-    )
-    for counts, aspects in families:
+    families = ((window.inputs, kept.inputs, window.rows), (window.answers, kept.answers, window.answered))
+    for counts, aspects, rows in families:
+        if rows < settings.min_rows:
+            continue
         there = {name: aspects[name] for name in counts}
         total = sum(one.rows.sum() for one in there.values()) / max(len(there), 1)
         days = min((len(one.rows) for one in there.values()), default=0)
-        length = drift.run_of(days, window.rows, total, kept.days is not None, settings.window_days)
-        ordinary = drift.usual(there, length, window.rows, settings.alpha / 2) if there else None
+        length = drift.run_of(days, rows, total, kept.days is not None, settings.window_days)
+        ordinary = drift.usual(there, length, rows, settings.alpha / 2) if there else None
         found += drift.judge(there, counts, ordinary) if ordinary else []
     alarms = [one.aspect for one in found if one.alarm]
     verdict_ = "alarm" if alarms else "quiet" if found else "insufficient"
@@ -80,13 +80,14 @@ def examine(bundle: Path, version: ModelVersion, params: config.Params, until: d
     """All findings about the champion at `until`, without a decision. Raises InputError."""
     kept, contract = reference.read(bundle / verdict.REFERENCE.name), schema.load(bundle / "schema.yaml")
     settings, folder = params.monitor, params.serve.log.folder
-    seen = windows.read(folder, until, settings.window_days, settings.windows, time, kept, contract)
-    latest, digest = seen[-1], version.tags["digest"]
+    digest = version.tags["digest"]
+    seen = windows.read(folder, until, settings.window_days, settings.windows, time, kept, contract, digest)
+    latest = seen[-1]
     labels, found = quality.look(params, contract, kept, digest, until, time)
     gates = record.read_json(bundle / "reports" / "posttrain.json")["gates"]
     calibrated = any(gate["gate"] == "calibration" and gate["verdict"] == "pass" for gate in gates)
-    estimated = calibrated and latest.rows and contract.task != "regression"
-    rows = max(latest.rows, 1)
+    estimated = calibrated and latest.answered and contract.task != "regression"
+    rows = max(latest.answered, 1)
     said = {"mean": latest.score / rows, "reference": mean_prediction(kept)}
     expected = {"metric": metrics.PRIMARY[contract.task], "value": latest.expected / rows}
     return {
@@ -96,7 +97,7 @@ def examine(bundle: Path, version: ModelVersion, params: config.Params, until: d
         "alpha": settings.alpha,
         "windows": [judged(window, kept, settings) for window in seen],
         "data": shares(latest, kept, settings),
-        "predictions": said if latest.rows and contract.task != "multiclass" else None,
+        "predictions": said if latest.answered and contract.task != "multiclass" else None,
         "labels": labels,
         "quality": found,
         "estimate": expected if estimated else None,

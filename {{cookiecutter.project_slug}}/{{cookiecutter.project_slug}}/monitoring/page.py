@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import record, svg
-from ..gates.report import number, table
+from ..gates.report import harmless, number, table
 
 PAGE = Path("reports/monitor.md")
 PICTURES = Path("reports/monitor")
@@ -62,6 +62,11 @@ def pictures(report: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def said(text: str) -> str:
+    """A reason, in one line: it may hold values of the table, and a pull request shows it."""
+    return harmless(" ".join(text.split()))
+
+
 def bounds(found: dict[str, float] | None) -> str:
     """A mean with its bounds, or a dash."""
     return f"{number(found['value'])} ({number(found['low'])} to {number(found['high'])})" if found else "–"
@@ -71,12 +76,15 @@ def page(report: dict[str, Any], drawn: list[str]) -> str:
     """`reports/monitor.md`: decision first."""
     labels, found, estimate = report["labels"], report["quality"], report["estimate"]
     champion = report["champion"]
-    text = [f"# Monitor: {report['decision']}", "", f"{report['reason']}.", ""]
+    text = [f"# Monitor: {report['decision']}", "", f"{said(report['reason'])}.", ""]
     text += [f"Until {report['until']}; champion is version {champion['version']} (`{champion['digest'][:12]}`)."]
-    rows = [[w["from"], w["until"], str(w["rows"]), w["verdict"], ", ".join(w["alarms"])] for w in report["windows"]]
+    rows = [
+        [w["from"], w["until"], str(w["rows"]), w["verdict"], harmless(", ".join(w["alarms"]))]
+        for w in report["windows"]
+    ]
     text += ["", "## Windows", "", *table(["from", "until", "rows", "verdict", "alarms"], rows)]
     text += ["", "![distances](monitor/drift.svg)"] if "drift" in drawn else []
-    text += ["", "## Quality, by late labels", "", f"{found['verdict']}: {found['reason']}.", ""]
+    text += ["", "## Quality, by late labels", "", f"{found['verdict']}: {said(found['reason'])}.", ""]
     figures = [["labels arrived, of those due", f"{labels['arrived']} of {labels['due']}"],
                [f"{found['metric']}, by labels", bounds(found["loss"])],
                [f"{found['metric']} of the test rows, when it was trained", number(found["reference"])],
@@ -90,10 +98,10 @@ def page(report: dict[str, Any], drawn: list[str]) -> str:
     latest = report["windows"][-1]["aspects"]
     if latest:
         ranked = sorted(latest, key=lambda one: one["p"])
-        columns = [[one["aspect"], number(one["distance"]), number(one["threshold"]), number(one["p"]),
+        columns = [[harmless(one["aspect"]), number(one["distance"]), number(one["threshold"]), number(one["p"]),
                     "alarm" if one["alarm"] else ""] for one in ranked]  # fmt: skip
         text += ["", "## The latest window", "", *table(["what", "distance", "threshold", "p", ""], columns)]
-    asked = [[one["until"], one["version"], one["reason"]] for one in report["retrainings"]]
+    asked = [[one["until"], one["version"], said(one["reason"])] for one in report["retrainings"]]
     text += ["", "## Retrainings asked for", "", *table(["until", "champion then", "why"], asked)] if asked else []
     return "\n".join(text) + "\n"
 

@@ -131,8 +131,14 @@ def look(params: config.Params, contract: Schema, kept: Reference, digest: str, 
     table = said.merge(known, on=parts.ID, how="left")
     table = table[table["actual"].notna()].reset_index(drop=True)
     count = arrived(len(said), len(table), settings)
-    if count["verdict"] == "missing":
-        reason = f"{len(table)} of {len(said)} labels that are due have arrived: look at what delivers them"
+    # What stopped a few days ago is lost in eight weeks that went well.
+    late = end - dt.timedelta(days=params.monitor.window_days)
+    latest = arrived(int((said[time] >= late).sum()), int((table[time] >= late).sum()), settings)
+    whole = count["verdict"] == "missing"
+    if whole or (latest["verdict"] == "missing" and latest["due"] >= params.monitor.min_rows):
+        few, when = (count, "") if whole else (latest, f" of the last {params.monitor.window_days} days")
+        count["verdict"] = "missing"
+        reason = f"{few['arrived']} of {few['due']} labels{when} that are due have arrived: look at what delivers them"
         return count, {**unknown, "rows": len(table), "reason": reason}
     if contract.time is None:
         table = table.rename(columns={time: "time"})

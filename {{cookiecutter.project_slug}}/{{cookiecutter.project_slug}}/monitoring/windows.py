@@ -27,32 +27,37 @@ DAY = dt.timedelta(days=1)
 class Window:
     """What the log holds of start <= time < end. `inputs`, `answers`: rows by aspect and bin. `days`: those with rows.
 
-    `score`, `expected`: sums over the rows of the score, and of the loss that it would have if it were calibrated.
+    `answered`: the rows that the champion answered, of which `answers` are; `score`, `expected`: sums over them of the
+    score, and of the loss that it would have if it were calibrated. What another version answered is not its to defend.
     """
 
     start: dt.datetime
     end: dt.datetime
     rows: int = 0
+    answered: int = 0
     inputs: dict[str, np.ndarray] = field(default_factory=dict)
     answers: dict[str, np.ndarray] = field(default_factory=dict)
     days: set[dt.date] = field(default_factory=set)
     score: float = 0.0
     expected: float = 0.0
 
-    def add(self, frame: pd.DataFrame, time: str, kept: Reference, contract: Schema) -> None:
-        """Count further rows."""
-        names = [name for name in contract.inputs if name in frame]
-        found = drift.of_inputs(frame, contract, names)
-        for name, values in found.items():
+    def add(self, frame: pd.DataFrame, time: str, kept: Reference, contract: Schema, digest: str) -> None:
+        """Count further rows; of inputs that are private, and in the log as hashes or not at all, none."""
+        names = [name for name in contract.inputs if {name, f"{name} minute"} & kept.inputs.keys() and name in frame]
+        for name, values in drift.of_inputs(frame, contract, names).items():
             if name in kept.inputs:
                 self.inputs[name] = self.inputs.get(name, 0) + kept.inputs[name].bins.rows(values)
+        self.rows += len(frame)
+        self.days |= set(frame[time].dt.date)
+        frame = frame[frame[parts.DIGEST] == digest]
+        if frame.empty:
+            return
         said = frame[contract.scores(parts.PREDICTED)].to_numpy()
         said = said if contract.task == "multiclass" else said[:, 0]
         name = reference.PREDICTION
         answers = kept.answers[name].bins.rows(reference.spoken(said, contract))
         self.answers[name] = self.answers.get(name, 0) + answers
-        self.rows += len(frame)
-        self.days |= set(frame[time].dt.date)
+        self.answered += len(frame)
         self.score += float(said.sum()) if said.ndim == 1 else 0.0
         self.expected += float(expected_loss(said, contract.task).sum())
 
@@ -73,21 +78,30 @@ def clock(folder: Path, contract: Schema) -> str:
     found = parts.hours(folder)
     if not found:
         raise InputError(f"{folder} holds no predictions: `serve` writes them there, or mend serve.log.folder")
-    names: set[str] = set()
+    import pyarrow as pa
+
+    kinds: dict[str, pa.DataType] = {}
     for path in parts.listed(found[-1][1])[0][-1:]:
         with parts.opened(path) as file:
-            names = set(file.schema_arrow.names)
-    return contract.time if contract.time in names else parts.TIME
+            kinds = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+    kind = kinds.get(str(contract.time))
+    return str(contract.time) if kind is not None and pa.types.is_timestamp(kind) else parts.TIME  # a hash says nothing
 
 
 def newest(folder: Path, time: str) -> dt.datetime:
-    """The start of the log's last day, which is not over yet; of its only day the end. Raises InputError."""
-    first, last = dt.datetime.max, dt.datetime.min
-    for frame in parts.read(folder, dt.datetime(1900, 1, 1), dt.datetime(9000, 1, 1), [time], time):
-        times = frame[time].dt.tz_localize(None)
+    """The start of the log's last day, which is not over yet; of its only day the end. Raises InputError.
+
+    What is asked ahead of time does not make a later day: none is later than the last prediction.
+    """
+    first, last, asked = dt.datetime.max, dt.datetime.min, dt.datetime.min
+    columns = list({time, parts.TIME})
+    for frame in parts.read(folder, dt.datetime(1900, 1, 1), dt.datetime(9000, 1, 1), columns, time):
+        times, now = (frame[name].dt.tz_localize(None) for name in (time, parts.TIME))
         first, last = min(first, times.min().to_pydatetime()), max(last, times.max().to_pydatetime())
+        asked = max(asked, now.max().to_pydatetime())
     if last == dt.datetime.min:
         raise InputError(f"{folder} holds no predictions: `serve` writes them there, or mend serve.log.folder")
+    last = min(last, asked)
     midnight = dt.datetime.combine(last.date(), dt.time())
     return midnight if first < midnight else midnight + DAY
 
@@ -99,14 +113,14 @@ def between(folder: Path, start: dt.datetime, end: dt.datetime, time: str, colum
         yield frame.assign(**{time: frame[time].dt.tz_localize(None)})
 
 
-def read(folder: Path, until: dt.datetime, days: int, count: int, time: str, kept: Reference, contract: Schema
-         ) -> list[Window]:  # fmt: skip
-    """The last `count` windows of `days` days before `until`, oldest first."""
+def read(folder: Path, until: dt.datetime, days: int, count: int, time: str, kept: Reference, contract: Schema,
+         digest: str) -> list[Window]:  # fmt: skip
+    """The last `count` windows of `days` days before `until`, oldest first; `digest`: the champion's."""
     step = dt.timedelta(days=days)
     made = [Window(until - step * (k + 1), until - step * k) for k in reversed(range(count))]
     for frame in between(folder, made[0].start, until, time):
         for window in made:
             here = frame[(frame[time] >= window.start) & (frame[time] < window.end)]
             if len(here):
-                window.add(here.reset_index(drop=True), time, kept, contract)
+                window.add(here.reset_index(drop=True), time, kept, contract, digest)
     return made

@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from .. import config, document, record, schema
 from ..errors import InputError
 from ..gates import metrics, report
-from ..gates.report import number, table
+from ..gates.report import harmless, number, table
 from ..git import git
 from ..registry.lineage import CODE, LOCK
 from . import reading, views
@@ -27,8 +27,6 @@ PAGE = Path("reports/change.md")
 SHOWN = 25
 #: Characters of a parameter's value that are shown.
 WIDTH = 80
-#: What Markdown and GitHub would make a tag, a link, a mention or stress of.
-PLAIN = str.maketrans({character: f"&#{ord(character)};" for character in "&<>@[*"})
 
 
 def committed(base: str) -> dict[str, Report]:
@@ -200,7 +198,7 @@ def text(run: Run, base: str, before: dict[str, Report]) -> str:
              *section("Code and lock", ["changed"], [[f"`{name}`"] for name in files], "Unchanged."),
              *data(now, before)]  # fmt: skip
     head = [f"## {mark} {sentence[0].upper() + sentence[1:]}", "", f"{against}."]
-    return "\n".join([*head, *(line.translate(PLAIN) for line in lines), *plot(now)]) + "\n"
+    return "\n".join([*head, *map(harmless, lines), *plot(now)]) + "\n"
 
 
 def write(run: Run, commit: str) -> None:

@@ -12,7 +12,7 @@ from conftest import Bake
 TREES = Path(__file__).parent / "tree"
 REWRITE = "pytest tests/test_tree.py --write-tree"
 VAGUE = {"base", "helper", "helpers", "manager", "managers", "util", "utils"}
-MODULE_LINES, PACKAGE_LINES = 250, 7450
+MODULE_LINES, PACKAGE_LINES = 250, 7500
 
 
 def lines_of(path: Path) -> int:

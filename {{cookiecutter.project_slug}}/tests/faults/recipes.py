@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from project import PACKAGE, Copy, Fault, Unharmed
 
@@ -47,6 +49,16 @@ def nan_on_missing(copy: Copy) -> None:
 def learn_by_heart(copy: Copy) -> None:
     """Trees as deep as the training rows."""
     arguments(copy, learning_rate=0.3, max_iter=300, min_samples_leaf=2)
+
+
+def raise_the_bar(copy: Copy) -> None:
+    """Ask for more than any model can give."""
+
+    def change(tree: dict[str, Any]) -> None:
+        bar = tree["gates"]["posttrain"]["threshold"]
+        bar.update({"at_least": 1.0} if "at_least" in bar else {"at_most": 1e-6})
+
+    copy.settings(change)
 
 
 def overconfident(copy: Copy) -> None:
@@ -172,6 +184,7 @@ FAULTS = (
     Fault("no fixed seed", "random_state=None, as in the notebook", "smoke_train", no_seed),
     Fault("NaN on a missing value", "arithmetic on a column with gaps", "smoke_train", nan_on_missing),
     Fault("worse than linear", "tuned on the training loss", "baseline", learn_by_heart),
+    Fault("not good enough", "the bar was raised, and the model was not", "threshold", raise_the_bar),
     Fault("over-confident answers", "scores were sharpened by hand", "calibration", overconfident),
     Fault("one slice is broken", "one customer has a rule of his own", "slices", break_slice),
     Fault("wrong direction", "the constraint has the wrong sign", "behaviour", wrong_direction),

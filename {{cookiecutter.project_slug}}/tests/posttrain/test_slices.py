@@ -14,6 +14,8 @@ def test_every_slice_is_served(gate, predictions, contract, params, blocks):
     insufficient, which blocks for required columns alone. The interval shown is of both one-sided bounds.
     """
     floor, harm, required = gate.threshold("floor"), gate.threshold("harm"), gate.threshold("required")
+    if unknown := sorted(set(required) - set(params.evaluate.slices)):
+        pytest.fail(f"{unknown[0]} is required, but is none of evaluate.slices: mend params.yaml", pytrace=False)
     y = predictions["actual"].to_numpy()
     dummy, ours = (
         metrics.primary(contract.task, y, metrics.scores(predictions, name, contract))

@@ -15,18 +15,19 @@ from {{ cookiecutter.project_slug }}.registry import comparison
 
 
 def facts(**changes: str) -> dict[str, str]:
-    return {"recipe": "r", "train_until": "2020-02-01", "train_sha256": "t"} | changes
+    return {"digest": str(changes), "recipe": "r", "train_until": "2020-02-01", "train_sha256": "t"} | changes
 
 
 @pytest.mark.parametrize(
     ("challenger", "champion", "kind"),
     [
         (facts(train_until="2020-03-01"), facts(), "non_inferior"),
-        (facts(), facts(), "superior"),
+        (facts(digest="c"), facts(), "superior"),
+        (facts(recipe="s", digest="d"), facts(recipe="t", digest="d"), "non_inferior"),
         (facts(train_until="2020-01-01"), facts(), "superior"),
         (facts(recipe="s", train_until="2020-03-01"), facts(), "superior"),
         (facts(train_until="", train_sha256="u"), facts(train_until=""), "non_inferior"),
-        (facts(train_until=""), facts(train_until=""), "superior"),
+        (facts(train_until="", digest="c"), facts(train_until=""), "superior"),
     ],
 )
 def test_mode(challenger, champion, kind):

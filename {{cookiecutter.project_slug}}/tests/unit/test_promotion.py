@@ -15,7 +15,8 @@ import yaml
 
 from {{ cookiecutter.project_slug }} import config, record
 from {{ cookiecutter.project_slug }}.errors import InputError
-from {{ cookiecutter.project_slug }}.registry import promotion, tracking, versions
+from {{ cookiecutter.project_slug }}.gates import verdict
+from {{ cookiecutter.project_slug }}.registry import bundles, promotion, tracking, versions
 
 from . import small_project
 from .small_project import GOOD, WEAK, Project
@@ -78,6 +79,29 @@ def test_what_was_judged_is_promoted_later_without_the_data(project):
     assert versions.by_alias(tracking.client(), "champion").tags["promotion"] == "every test passed"
     assert project.promote(judged=True) == (0, report)  # as after a kill
     assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
+
+
+def test_the_same_model_with_another_threshold_is_a_version_of_its_own(project):
+    """What it decides is another thing, though its file is the same; it need not be better than itself."""
+    project.repro(GOOD)
+    project.promote()
+    tree = record.read_json(verdict.TRAINING)
+    record.write_json(verdict.TRAINING, {**tree, "recipe": "of another cost", "threshold": 0.11})
+    version = versions.by_digest(tracking.client(), tree["digest"], "of another cost")
+    assert version is None
+    assert versions.by_digest(tracking.client(), tree["digest"], tree["recipe"]).version == 2
+
+
+def test_what_was_judged_is_not_judged_otherwise(project):
+    project.promote(dry_run=True)
+    with pytest.raises(InputError, match="give --production or --reset to that"):
+        promotion.main(False, None, production=True, judged=True)
+
+
+def test_an_empty_report_decides_nothing(project):
+    record.write_json(promotion.REPORT, {})
+    with pytest.raises(InputError, match="is not what"):
+        project.promote(judged=True)
 
 
 def test_a_first_champion_is_promoted_later_too(tmp_path, monkeypatch):
@@ -410,14 +434,14 @@ def test_a_disk_that_is_full_while_versions_predict_decides_nothing(project, mon
 def test_keys_are_compared_by_the_columns_that_the_champion_declared(project):
     contract = versions.schema.load()
     frame = small_project.rows(0, 2)
-    keys = versions.row_keys(frame, contract)
-    assert keys.equals(versions.row_keys(frame.assign(x=0.0), contract))
+    keys = bundles.row_keys(frame, contract)
+    assert keys.equals(bundles.row_keys(frame.assign(x=0.0), contract))
     assert keys.is_unique
     bare = contract.model_copy(update={"columns": {k: v for k, v in contract.columns.items() if k != "id"}})
-    assert not versions.row_keys(frame, bare).equals(versions.row_keys(frame.assign(x=0.0), bare))
+    assert not bundles.row_keys(frame, bare).equals(bundles.row_keys(frame.assign(x=0.0), bare))
     assert isinstance(keys, pd.Series)
     with pytest.raises(InputError, match="key column id is missing"):
-        versions.row_keys(frame.drop(columns="id"), contract)
+        bundles.row_keys(frame.drop(columns="id"), contract)
 
 
 def test_a_version_that_does_not_predict_as_it_did_is_refused(project, monkeypatch):

@@ -112,6 +112,33 @@ def test_a_deselected_gate_is_red(close: Callable[..., dict[str, Any]], trick: s
     assert "was found and did not run" in red["first"]["reason"]
 
 
+def test_a_gate_that_judged_red_without_failing_is_red(close: Callable[..., dict[str, Any]]) -> None:
+    """What it found is the verdict, whatever became of its test."""
+    late = """
+import pytest
+
+@pytest.fixture
+def after(gate):
+    yield
+    with pytest.raises(BaseException):
+        gate.judge(False, statistic=2, threshold=gate.threshold("limit"), rows=1, reason="not fine")
+
+@pytest.mark.gate("first")
+def test_first(gate, after):
+    gate.judge(True, statistic=0, threshold=gate.threshold("limit"), rows=1, reason="fine")
+"""
+    assert close(test_first=late)["first"]["reason"] == "not fine"
+
+
+def test_a_conftest_above_the_gates_has_no_say(project: Any, close: Callable[..., dict[str, Any]]) -> None:
+    """Nothing hashes it, so nothing may depend on it."""
+    hook = "import pytest\n\n@pytest.hookimpl(tryfirst=True)\ndef pytest_pyfunc_call(pyfuncitem):\n    return True\n"
+    project.write("conftest.py", hook)
+    project.write("tests/conftest.py", hook)
+    body = "gate.judge(False, statistic=2, threshold=gate.threshold('limit'), rows=1, reason='not fine')"
+    assert close(test_first=gate_test(body))["first"]["reason"] == "not fine"
+
+
 def test_one_deselected_case_of_a_gate_is_red(close: Callable[..., dict[str, Any]]) -> None:
     """The other cases' success does not hide it."""
     parametrised = gate_test(f"assert case == 1; {JUDGE}", "@pytest.mark.parametrize('case', [1, 2])", "gate, case")

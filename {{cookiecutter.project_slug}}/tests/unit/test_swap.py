@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from {{ cookiecutter.project_slug }} import record
+from {{ cookiecutter.project_slug }}.errors import InputError
 from {{ cookiecutter.project_slug }}.registry import tracking, versions
 from {{ cookiecutter.project_slug }}.serving import swap
 
@@ -78,6 +79,39 @@ def test_a_version_that_is_not_what_it_claims_is_refused_once_and_the_old_one_se
     assert "version 2" in told[1][1]
     assert set(champions.bad) == {"2"}
     assert champions.unreachable == ""
+
+
+def test_after_a_restart_a_refused_champion_leaves_the_last_good_one_at_work(project, champions, monkeypatch):
+    """And it is tried again after a while: its files may have been restored, or were lacking for a moment."""
+    champions.look()
+    second(project)
+    hidden = [path.rename(path.with_name("kept")) for path in Path(".mlflow").rglob("golden.parquet")]
+    fresh = swap.Champions(("champion",), 10, 1, lambda *_: None, lambda *_: None)
+    fresh.look()
+    assert (fresh.champion.number, set(fresh.bad)) == ("1", {"2"})
+    for path in hidden:
+        path.rename(path.with_name("golden.parquet"))
+    fresh.look()
+    assert fresh.champion.number == "1"
+    monkeypatch.setattr(swap, "RETRY", 0.0)
+    fresh.look()
+    assert (fresh.champion.number, fresh.bad) == ("2", {})
+
+
+def test_features_that_cannot_be_run_are_a_refused_version(project, champions, monkeypatch):
+    """Its own code, and no fault of the registry."""
+    champions.look()
+    real = swap.loading.features_from
+
+    def broken(source):
+        source.write_text("import no_such_module\n")
+        return real(source)
+
+    folder = swap.CACHE / record.read_json(swap.CACHE / "champion.json")["folder"]
+    monkeypatch.setattr(swap.loading, "features_from", broken)
+    with pytest.raises(InputError, match="cannot be run here"):
+        champions.take("champion", folder, "9")
+    assert champions.champion.number == "1"
 
 
 def test_a_registry_that_is_gone_changes_nothing_and_is_said(project, champions, monkeypatch):

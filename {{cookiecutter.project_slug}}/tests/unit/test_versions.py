@@ -184,9 +184,7 @@ def test_a_kill_at_any_step_of_a_rollback_leaves_the_loser_marked_or_champion(pr
         try:
             versions.rollback(Dying(three, n))
         except Killed:
-            now = versions.settle(three)
-            if now["champion"] == "2":
-                assert versions.rollback(three) == ("1", "2")
+            assert versions.rollback(three) == ("1", "2")  # the same command again completes it
         assert project.aliases() == {"challenger": "1", "champion": "1", "previous": "2"}
         marks = [versions.ROLLED_BACK in three.get_model_version(tracking.NAME, str(v)).tags for v in (1, 2)]
         assert marks == [False, True]

@@ -30,7 +30,8 @@ def command(stage: str, results: Path) -> list[str]:
     """The pytest call: this stage's folder, our plugin, no other plugin, no option from any file."""
     plugin = f"{__package__}.plugin"
     return [sys.executable, "-m", "pytest", f"tests/{stage}", "-p", plugin, "-p", "no:cacheprovider",
-            "-o", "addopts=", "-o", "xfail_strict=true", "--strict-markers", "--import-mode=importlib",
+            f"--confcutdir=tests/{stage}", "-o", "addopts=", "-o", "xfail_strict=true", "--strict-markers",
+            "--import-mode=importlib",
             "-q", "--tb=short", "--color=no", f"--gate-stage={stage}", f"--gate-results={results}"]  # fmt: skip
 
 
@@ -59,8 +60,9 @@ def gate_report(name: str, phases: list[Result]) -> Result:
     bad = [phase for phase in phases if phase["outcome"] != "passed"]
     cases = [case for phase in calls for case in phase["cases"]]
     worst = report.telling(cases) if cases else None
-    if bad or not calls or worst is None:
-        outcome = "fail" if bad and bad[0]["outcome"] == "failed" else bad[0]["outcome"] if bad else "missing"
+    if bad or not calls or worst is None or worst["verdict"] != "pass":  # judged red, and not raised
+        ended = bad[0]["outcome"] if bad else "failed" if worst else "missing"
+        outcome = "fail" if ended == "failed" else ended
         reason = worst["reason"] if worst and worst["verdict"] != "pass" else first_line(bad)
         more = sum(case["verdict"] != "pass" for case in cases) - 1
         reason += f" (and {more} more)" if more > 0 else ""

@@ -34,7 +34,7 @@ STAGE_PARAMS: dict[str, tuple[str, ...]] = {
     "validate": ("validate",),
     "split": ("seed", "split"),
     "pretrain": ("seed", "split", "pretrain", "train", "gates.resample_by", "gates.pretrain"),
-    "train": ("seed", "split", "train", "gates.resample_by", "gates.confidence"),
+    "train": ("seed", "split", "train", "gates.resample_by", "gates.confidence", "serve.log.private"),
     "evaluate": ("seed", "train", "evaluate", "gates.resample_by", "gates.confidence", "serve.log.private"),
     "posttrain": (
         "seed", "train", "evaluate", "posttrain", "gates.resample_by", "gates.confidence", "gates.posttrain",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import record, schema
+from ..errors import InputError
 from ..gates import verdict
 from . import artefact, lineage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KEYS = "train_keys.parquet"
 #: Reports that are not about the model alone.
@@ -60,3 +64,17 @@ def content(folder: Path) -> str:
     """SHA-256 over the files of a bundle that decide what it predicts and what it was trained on."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     return record.tree_sha256([path for path in files if path.name not in NOT_OURS], folder)
+
+
+def row_keys(frame: pd.DataFrame, contract: schema.Schema) -> pd.Series:
+    """A 64-bit name for each row, shape (n,): a hash of its key columns, or of all columns where no key is declared.
+
+    Raises InputError when a key column is missing.
+    """
+    import pandas as pd
+
+    missing = [name for name in contract.key if name not in frame]
+    if missing:
+        raise InputError(f"key column {missing[0]} is missing from the rows: keep it in schema.yaml")
+    columns = contract.key or [name for name in contract.columns if name in frame]
+    return pd.util.hash_pandas_object(frame[columns], index=False)

@@ -53,7 +53,12 @@ def number_of_look(times: pd.Series | None, earlier: list[tuple[str, str]]) -> f
 
 
 def mode(challenger: dict[str, str], champion: dict[str, str]) -> str:
-    """`non_inferior` for the champion's recipe on newer rows, else `superior`."""
+    """`non_inferior` for the champion's recipe on newer rows, else `superior`.
+
+    The champion's own model, decided on by another threshold or contract, cannot be superior.
+    """
+    if challenger["digest"] == champion["digest"]:
+        return "non_inferior"
     same = challenger["recipe"] == champion["recipe"]
     newer = challenger["train_until"] > champion["train_until"]
     undated = not challenger["train_until"] and challenger["train_sha256"] != champion["train_sha256"]

@@ -6,6 +6,7 @@ rounded range of the training rows, and from the categories that the model file 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,24 +52,29 @@ def draw(column: Column, seen: pd.Series, random: np.random.Generator) -> pd.Ser
         usual = np.nan_to_num(seen.astype("float64").quantile([0.05, 0.95]))  # a column may be null throughout
         declared = (column.min, column.max)
         low, high = (float(f"{u:.2g}") if d is None else d for u, d in zip(usual, declared, strict=True))
-        found = pd.Series(np.concatenate([[low, high], random.uniform(low, high, ROWS - 2).round(3)]))
+        found = pd.Series(np.concatenate([[low, high], random.uniform(low, high, ROWS - 2).round(3)])).clip(low, high)
     found = found.round() if column.type == "int" else found
     return found.astype("float64").mask(null) if column.nullable else found.astype(seen.dtype)
 
 
-def rows(train: pd.DataFrame, contract: Schema, seed: int) -> pd.DataFrame:
-    """ROWS made-up rows of `contract.inputs`; the same for the same training rows and seed."""
+def rows(train: pd.DataFrame, contract: Schema, seed: int, private: Collection[str] = ()) -> pd.DataFrame:
+    """ROWS made-up rows of `contract.inputs`; the same for the same training rows and seed.
+
+    Of a `private` category no value of the training rows is shown.
+    """
     import pandas as pd
 
     random = np.random.default_rng(seed)
-    return pd.DataFrame({name: draw(contract.columns[name], train[name], random) for name in contract.inputs})
+    hidden = {name for name in private if contract.columns[name].type == "category"} if private else set()
+    shown = {name: train[name].iloc[:0] if name in hidden else train[name] for name in contract.inputs}
+    return pd.DataFrame({name: draw(contract.columns[name], seen, random) for name, seen in shown.items()})
 
 
-def write(fitted: Any, train: pd.DataFrame, contract: Schema, seed: int) -> None:
+def write(fitted: Any, train: pd.DataFrame, contract: Schema, seed: int, private: Collection[str] = ()) -> None:
     """Write golden rows and what `fitted` says of them to PATH. Raises StoreError, GateClosed when it needs more."""
     import pandas as pd
 
-    made = rows(train, contract, seed)
+    made = rows(train, contract, seed, private)
     try:
         said = model.predict(fitted, made, contract).reshape(len(made), -1)
     except Exception as error:  # features.py, model.py and the estimator may raise anything

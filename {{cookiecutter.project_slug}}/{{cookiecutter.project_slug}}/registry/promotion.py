@@ -51,7 +51,7 @@ def predictions_of(client: MlflowClient, version: ModelVersion, test: pd.DataFra
                              " start anew with `promote --reset REASON`")  # fmt: skip
         trained = record.read_parquet(folder / bundles.KEYS)["key"]
         # By the key that the version's own schema declares: its row keys are hashes of those columns.
-        seen = versions.row_keys(test, theirs).isin(trained)
+        seen = bundles.row_keys(test, theirs).isin(trained)
         return metrics.scores(record.read_parquet(out), "predicted", theirs), seen.to_numpy()
 
 
@@ -187,7 +187,8 @@ def confirm(client: MlflowClient, report: dict[str, Any]) -> dict[str, Any]:
     Between the two, production has tried the model. Raises InputError when the registry knows nothing of that report,
     or when the champion is no longer the one it speaks of. Again after a kill, it does what was left to do.
     """
-    version = versions.by_number(client, str((report.get("challenger") or {}).get("version")))
+    number = (report.get("challenger") or {}).get("version")
+    version = versions.by_number(client, str(number)) if number else None
     if version is None or version.tags.get(JUDGED) != fingerprint(report):
         raise InputError(f"{REPORT} is not what `promote --dry-run` said of a version in this registry: run it again")
     if version.tags.get(versions.ROLLED_BACK):
@@ -221,6 +222,8 @@ def main(dry_run: bool, reset: str | None, production: bool = False, judged: boo
 
     `judged`: take what `dry_run` wrote there for decided, and move the alias.
     """
+    if judged and (production or reset):
+        raise InputError("--judged takes what `promote --dry-run` decided: give --production or --reset to that")
     if judged and not REPORT.is_file():
         raise InputError(f"{REPORT} is missing: run `promote --dry-run` first")
     said = record.read_json(REPORT) if judged else None
@@ -230,7 +233,11 @@ def main(dry_run: bool, reset: str | None, production: bool = False, judged: boo
         if said is None:
             REPORT.unlink(missing_ok=True)
         with versions.exclusive(), tracking.session() as client:
-            report = confirm(client, said) if said else promote(client, config.load(), dry_run, reset, production)
+            report = (
+                confirm(client, said)
+                if said is not None
+                else promote(client, config.load(), dry_run, reset, production)
+            )
     finally:
         room.unlink(missing_ok=True)
     record.write_json(REPORT, report)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from .. import config, record, schema
 from ..errors import GateClosed, InputError
 from ..gates import verdict
-from . import bundles, journal, lineage, tracking
+from . import artefact, bundles, journal, lineage, tracking
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
@@ -90,24 +89,14 @@ def by_number(client: MlflowClient, number: str) -> ModelVersion | None:
         raise
 
 
-def by_digest(client: MlflowClient, digest: str) -> ModelVersion | None:
-    """The version that holds this model, or None."""
-    found = client.search_model_versions(f"name = '{tracking.NAME}' and tags.digest = '{digest}'")
-    return min(found, key=lambda version: int(version.version), default=None)
+def by_digest(client: MlflowClient, digest: str, recipe: str) -> ModelVersion | None:
+    """The version that holds this model as this recipe made it, or None.
 
-
-def row_keys(frame: pd.DataFrame, contract: schema.Schema) -> pd.Series:
-    """A 64-bit name for each row, shape (n,): a hash of its key columns, or of all columns where no key is declared.
-
-    Raises InputError when a key column is missing.
+    The same model under another contract, or with a threshold tuned to another cost, decides otherwise.
     """
-    import pandas as pd
-
-    missing = [name for name in contract.key if name not in frame]
-    if missing:
-        raise InputError(f"key column {missing[0]} is missing from the rows: keep it in schema.yaml")
-    columns = contract.key or [name for name in contract.columns if name in frame]
-    return pd.util.hash_pandas_object(frame[columns], index=False)
+    found = client.search_model_versions(f"name = '{tracking.NAME}' and tags.digest = '{digest}'")
+    same = [version for version in found if version.tags["recipe"] == recipe]
+    return min(same, key=lambda version: int(version.version), default=None)
 
 
 def register(client: MlflowClient, params: config.Params) -> ModelVersion:
@@ -119,7 +108,7 @@ def register(client: MlflowClient, params: config.Params) -> ModelVersion:
         verdict.require(stage, params)
     lineage.require_lock()
     training = record.read_json(verdict.TRAINING)
-    version = by_digest(client, training["digest"])
+    version = by_digest(client, training["digest"], training["recipe"])
     if version is None:
         lineage.require_committed()
         version = create(client, params, training)
@@ -136,7 +125,7 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
     train = record.read_parquet(verdict.TRAIN)
     latest = str(train[contract.time].max()) if contract.time else ""
     facts = {**lineage.workspace(params), "task": contract.task, "train_until": latest}
-    keys = pd.DataFrame({"key": row_keys(train, contract)})
+    keys = pd.DataFrame({"key": bundles.row_keys(train, contract)})
     run_id = journal.training_run(client, params, training)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -146,6 +135,9 @@ def create(client: MlflowClient, params: config.Params, training: dict[str, Any]
         except OSError as error:  # copytree raises one that holds a list of others
             reason = error.strerror or error.args[0][0][-1]
             raise tracking.StoreError(f"cannot bundle the model: {reason}; check the disk of {folder}") from error
+        features = Path(folder, "code", verdict.PACKAGE.name, "features.py")
+        if artefact.digest(Path(folder, "model.skops"), features) != facts["digest"]:
+            raise GateClosed(["lock"], "the model was changed while it was registered: run the command again")
         facts["bundle_sha256"] = bundles.content(Path(folder))
         place = f"model_{facts['bundle_sha256'][:12]}"  # where no other bundle, half sent before a kill, can lie
         try:
@@ -173,6 +165,8 @@ def bundle(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
         if bundles.content(path) != version.tags["bundle_sha256"]:
             reason = f"version {version.version} is not what was registered (its files were changed)"
             raise GateClosed(["digest"], f"{reason}: restore the store's files, or roll back")
+        for compiled in path.rglob("*.pyc"):  # which nobody hashed, and Python would run
+            compiled.unlink()
         yield path
 
 
@@ -222,7 +216,11 @@ def rollback(client: MlflowClient) -> tuple[str, str]:
 
     Raises InputError when there is no previous champion.
     """
+    champion = by_alias(client, "champion")
+    replaced = by_number(client, champion.tags.get(REPLACES, "0")) if champion else None
     found = settle(client)
+    if replaced and ROLLED_BACK in replaced.tags:  # a killed rollback, which is complete now
+        return found["champion"], found["previous"]
     if found.get("previous") in (None, found.get("champion")) or "champion" not in found:
         raise InputError("there is no previous champion to roll back to: promote a second version first")
     client.set_model_version_tag(tracking.NAME, found["champion"], ROLLED_BACK, "true")

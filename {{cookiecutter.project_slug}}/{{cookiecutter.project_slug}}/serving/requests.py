@@ -51,7 +51,8 @@ def kind(column: schema.Column) -> Any:
     elif column.type == "datetime":
         found = Annotated[NaiveDatetime, Strict(), WithJsonSchema(MOMENT)]
     elif column.type == "bool":
-        found = Annotated[bool, Strict()]
+        # A table's column with nulls holds 1.0, and so do its clients.
+        found = Literal[True, False] if column.nullable else Annotated[bool, Strict()]
     else:
         found = Annotated[str, Strict(), Field(max_length=LONGEST)]
     return found | None if column.nullable else found

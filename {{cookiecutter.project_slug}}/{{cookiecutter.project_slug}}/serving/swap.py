@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 CACHE = Path(".serve")
 #: Bundles kept: champion, challenger, previous, and one on its way.
 KEPT = 4
+#: Seconds after which a version that was refused is tried again: its store may have been restored.
+RETRY = 300.0
 NOBODY = "no version is champion yet: run `dvc repro` and `promote`"
 
 
@@ -58,6 +61,8 @@ class Champions:
         """Nobody serves yet."""
         self.served: dict[str, Served] = {}
         self.bad: dict[str, str] = {}
+        self.tried: dict[str, float] = {}
+        self.said = ""
         self.unreachable = ""
         self.client: MlflowClient | None = None
         self.ended = threading.Event()
@@ -86,15 +91,16 @@ class Champions:
         except Exception as error:  # whatever the stores raise: what serves goes on serving
             said = error if isinstance(error, StoreError) else tracking.unreachable(error)
             self.unreachable, self.client = str(said), None
-            if not self.champion:
-                self.restore()
+        if not self.champion:
+            self.restore()
 
     def follow(self, alias: str, number: str | None) -> None:
         """Take the version with this number into service for `alias`. Raises StoreError and what the store raises."""
         serves = self.served.get(alias)
         if number is None and alias != "champion":
             self.served.pop(alias, None)
-        if number is None or number in self.bad or (serves and serves.number == number):
+        tried = self.tried.get(str(number), -RETRY)
+        if number is None or time.monotonic() < tried + RETRY or (serves and serves.number == number):
             return
         assert self.client is not None
         found = self.client.get_model_version(tracking.NAME, number)
@@ -104,9 +110,10 @@ class Champions:
         except StoreError:
             raise
         except (InputError, GateClosed) as error:
-            self.bad[number] = str(error)
+            self.bad[number], self.tried[number] = str(error), time.monotonic()
             self.refused(alias, f"version {number}: {error}")
             return
+        self.bad.pop(number, None)
         if alias == "champion":
             record.write_json(CACHE / "champion.json", {"number": number, "folder": folder.name,
                               "digest": found.tags["digest"], "sha256": found.tags["bundle_sha256"]})  # fmt: skip
@@ -132,15 +139,17 @@ class Champions:
         self.taken(alias, self.served[alias])
 
     def restore(self) -> None:
-        """Without a registry, serve the last champion that is in CACHE."""
+        """With nobody else to serve, serve the last champion that is in CACHE. Raises nothing."""
         try:
             last = record.read_json(CACHE / "champion.json")
             folder = CACHE / last["folder"]
             if bundles.content(folder) != last["sha256"]:
                 raise InputError("its files were changed")
             self.take("champion", folder, last["number"], last["digest"])
-        except (InputError, GateClosed, KeyError, OSError) as error:
-            print(f"nothing to serve in {CACHE}: {error}", file=sys.stderr)
+        except Exception as error:  # whatever a file of another's holds
+            if str(error) != self.said:
+                print(f"nothing to serve in {CACHE}: {error}", file=sys.stderr)
+            self.said = str(error)
 
     def start(self) -> None:
         """Begin to look."""

@@ -99,7 +99,7 @@ def main() -> None:
     inner = cross_validate(frame, contract, params)
     pipeline = model.fit(model.build(params.train, contract, params.seed), frame, contract)
     artefact.dump(pipeline, verdict.MODEL)
-    golden.write(pipeline, frame, contract, params.seed)
+    golden.write(pipeline, frame, contract, params.seed, params.serve.log.private)
     training = {
         "digest": artefact.digest(verdict.MODEL, FEATURES),
         "task": contract.task,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from ruamel.yaml import YAML
 
 PACKAGE = "{{ cookiecutter.project_slug }}"
 GIT = ("git", "-c", "user.name=faults", "-c", "user.email=faults@localhost", "-c", "gc.auto=0")
@@ -99,8 +100,8 @@ class Copy:
         self.edit(f"{PACKAGE}/{name}", old, new)
 
     def read(self, name: str = "params.yaml") -> dict[str, Any]:
-        """A YAML file as a mapping."""
-        tree: dict[str, Any] = yaml.safe_load((self.root / name).read_text(encoding="utf-8"))
+        """A YAML file as a mapping, read as the package does: `no` is a word."""
+        tree: dict[str, Any] = YAML(typ="safe").load((self.root / name).read_text(encoding="utf-8"))
         return tree
 
     def settings(self, change: Callable[[dict[str, Any]], object], name: str = "params.yaml") -> None:

@@ -63,7 +63,9 @@ def gh(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> An
     except FileNotFoundError:
         sys.exit("settings: gh is not installed: https://cli.github.com, then gh auth login")
     if done.returncode:
-        raise Refused(f"{method} {path or 'repository'}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        raise Refused(
+            f"{method} {path or 'repository'}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+        )
     return json.loads(done.stdout or "null")
 
 

@@ -251,7 +251,7 @@ def test_what_comes_from_outside_is_held_to_what_it_may_be(site: Site, payload: 
     assert ran.jobs["look"] == "failure"
     assert said in ran.red
     assert (site.releases(), pulls(site)) == (before, [])
-    assert not [path for path in (site.home / folder).rglob("harmed*")]
+    assert list((site.home / folder).rglob("harmed*")) == []
     assert not (site.project / "harmed").exists()
 
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import states
 import warm
-import yaml
 from catalogue import FAULTS, GUARDS
 from project import PACKAGE, Copy, Fault, Unharmed, environment
 from rich.console import Console
@@ -124,7 +123,7 @@ def main() -> int:
     """Run all faults, or those that `--only` picks; the exit code."""
     asked = arguments()
     faults = [f for f in FAULTS if not asked.only or any(word in f.name or word == f.gate for word in asked.only)]
-    gates = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["gates"]
+    gates = Copy(Path()).read()["gates"]
     declared = {"schema", *gates["pretrain"], *gates["posttrain"], *GUARDS}
     if gone := sorted({fault.gate for fault in faults} - declared):
         print(f"left out, since params.yaml declares no such gate: the faults of {', '.join(gone)}")

@@ -53,6 +53,19 @@ def test_no_row_of_the_data_is_among_them(table, contract_of):
     assert made.merge(table[names], how="inner").empty
 
 
+def test_of_a_private_category_no_value_is_shown(table, contract_of):
+    """Nor is a name that the contract does not know a reason to fail: `serve` is who refuses that."""
+    contract = contract_of(**EXTRA)
+    assert set(golden.rows(table, contract, 3, ["shade", "nobody", "size"])["shade"].dropna()) == {golden.UNSEEN}
+    assert {"red", "blue"} <= set(golden.rows(table, contract, 3)["shade"])
+
+
+def test_no_row_breaks_its_own_contract(table, contract_of):
+    """Where the limits are narrower than what is rounded."""
+    made = golden.rows(table, contract_of(size={"min": 0, "max": 0.0007}), 3)["size"]
+    assert (made.min(), made.max()) == (0, 0.0007)
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_what_is_written_is_read_and_is_what_the_model_says(task, project, rows_of, contract_of):
     contract, table = contract_of(task), rows_of(200)

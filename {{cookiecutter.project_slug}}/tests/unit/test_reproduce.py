@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -44,6 +45,12 @@ def test_what_differs_is_named_with_both_values():
         "a: 1 -> 2", "packages.gone: 1.0 -> None", "packages.new: None -> 3.0", "packages.numpy: 2.1 -> 2.2",
     ]  # fmt: skip
     assert reproduce.differing(old, old) == []
+
+
+def test_a_prediction_that_became_nothing_is_not_equal():
+    recorded = pd.DataFrame({"id": [1, 2], "predicted": [0.1, 0.2]})
+    assert reproduce.largest_difference(recorded, recorded) == 0
+    assert not reproduce.largest_difference(recorded, recorded.assign(predicted=[0.1, np.nan])) <= reproduce.TOLERANCE
 
 
 def test_a_figure_cut_to_the_other_side_is_the_same_and_one_further_away_is_not():

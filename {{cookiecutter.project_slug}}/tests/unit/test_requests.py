@@ -33,6 +33,15 @@ def test_one_row_and_many_in_any_order_of_columns(reader):
     assert reader.read(json.dumps({**ROW, "size": None, "seats": 3.0, "id": 7}).encode())[0]["id"] == 7
 
 
+def test_a_nullable_yes_or_no_may_be_what_a_table_holds_of_it(contract_of):
+    """A column with nulls is 1.0 and 0.0 there, and golden rows are asked for as the table has them."""
+    reader = Reader(contract_of(**COUNTS, open={"nullable": True}), 3)
+    for given, read in ((1.0, True), (0.0, False), (True, True), (None, None)):
+        assert reader.read(json.dumps({**ROW, "open": given}).encode())[0]["open"] is read
+    for given in (2, 0.5, "true"):
+        assert refusal(reader, {**ROW, "open": given})[0]["column"] == "open"
+
+
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
     [

@@ -92,6 +92,33 @@ def test_a_disk_that_is_full_while_bundling_decides_nothing(project, monkeypatch
     assert len(tracking.client().search_model_versions(f"name = '{tracking.NAME}'")) == 1
 
 
+def test_what_nobody_hashed_is_not_run(project):
+    """Python takes compiled code in the place of its source, and a bundle's hash leaves it out."""
+    (source,) = Path(".mlflow").rglob("code/*/serving/predict.py")
+    (source.parent / "__pycache__").mkdir()
+    (source.parent / "__pycache__" / "predict.cpython-311.pyc").write_bytes(b"planted")
+    client = tracking.client()
+    with versions.bundle(client, versions.named(client, "champion")) as folder:
+        assert list(folder.rglob("predict.py"))
+        assert list(folder.rglob("*.pyc")) == []
+
+
+def test_a_model_that_changes_while_it_is_registered_makes_no_version(project, monkeypatch):
+    """Else its files would stand for another digest, for ever."""
+    project.repro(small_project.GOOD)
+    project.commit()
+    real = bundles.write
+
+    def other(folder, facts, keys):
+        real(folder, facts, keys)
+        (folder / "model.skops").write_bytes(b"of another training")
+
+    monkeypatch.setattr(bundles, "write", other)
+    with pytest.raises(GateClosed, match="was changed while it was registered"):
+        versions.register(tracking.client(), config.load())
+    assert project.aliases() == {"challenger": "1", "champion": "1"}
+
+
 def test_lost_model_files_are_named(project):
     client = tracking.client()
     version = versions.by_alias(client, "champion")

@@ -65,7 +65,7 @@ def rows(train: pd.DataFrame, contract: Schema, seed: int, private: Collection[s
     import pandas as pd
 
     random = np.random.default_rng(seed)
-    hidden = {name for name in private if contract.columns[name].type == "category"} if private else set()
+    hidden = {name for name in contract.inputs if name in private and contract.columns[name].type == "category"}
     shown = {name: train[name].iloc[:0] if name in hidden else train[name] for name in contract.inputs}
     return pd.DataFrame({name: draw(contract.columns[name], seen, random) for name, seen in shown.items()})
 

@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse
 from .. import config, schema
 from ..registry import golden
 from . import openapi
+from .client import SMOKE
 from .metrics import Metrics
 from .requests import Refused, ids
 from .swap import NOBODY, Champions, Served
@@ -41,8 +42,6 @@ PATHS = ("/predict", "/healthz", "/readyz", "/version", "/metrics", "/docs", "/o
 #: What a token guards; the rest says nothing about anyone.
 GUARDED = ("/predict", "/version", "/metrics")
 TOKEN = "SERVE_TOKEN"
-#: The header by which a smoke test names the model that it asks.
-SMOKE = "x-smoke"
 #: A client that went away.
 GONE = 499
 ACCESS = logging.getLogger("serve")

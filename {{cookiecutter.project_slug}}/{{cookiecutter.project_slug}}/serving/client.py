@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+#: The header by which a smoke test names the model that it asks.
+SMOKE = "x-smoke"
 #: Seconds for one answer.
 ANSWER = 60
 

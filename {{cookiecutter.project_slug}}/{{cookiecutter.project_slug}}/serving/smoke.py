@@ -9,8 +9,7 @@ from typing import Any
 from .. import config, record, schema
 from ..errors import InputError
 from ..registry import golden
-from .app import SMOKE
-from .client import Client
+from .client import SMOKE, Client
 
 #: Seconds until the server must be there with the bundle's model, and between two looks.
 START, PERIOD = 60, 0.5

@@ -69,10 +69,9 @@ class Version:
 
     def made_up(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Whether rows are golden ones and nothing else."""
-        known, *asked = (
-            [tuple(row.get(name) for name in self.contract.inputs) for row in some] for some in (self.golden[0], rows)
-        )
-        return set(asked[0]) <= set(known)
+        names = self.contract.inputs
+        known, asked = ({tuple(row.get(name) for name in names) for row in some} for some in (self.golden[0], rows))
+        return asked <= known
 
     @property
     def path(self) -> str:

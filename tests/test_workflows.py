@@ -322,6 +322,24 @@ def needs(job: dict[str, Any]) -> list[str]:
     return [found] if isinstance(found, str) else found
 
 
+def test_a_verdict_is_made_where_it_is_read() -> None:
+    """Every job that runs the pipeline judges its result once more: a verdict from DVC's remote may be anybody's."""
+    found = {
+        (name, key): [
+            (step.get("if"), session)
+            for step in job.get("steps", ())
+            for session in re.findall(r"nox -s (\w+)", step.get("run", ""))
+        ]
+        for name in WORKFLOWS
+        for key, job in jobs_of(name).items()
+    }
+    ran = {job: said for job, said in found.items() if "repro" in [session for _, session in said]}
+    assert set(ran) == {(TRAIN, "model"), (CD, "model"), (MONITOR, "look")}
+    for said in ran.values():
+        at = [session for _, session in said].index("repro")
+        assert said[at + 1] == (said[at][0], "gates")
+
+
 def test_the_template_runs_what_its_readme_says() -> None:
     """What people are told to type is what is proven, after what it needs from the system."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

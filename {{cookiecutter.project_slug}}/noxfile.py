@@ -141,6 +141,13 @@ def repro(session: nox.Session) -> None:
 
 
 @nox.session
+def gates(session: nox.Session) -> None:
+    """Judge anew, with all gates, what the pipeline made: a report may have been edited, and committed to DVC so."""
+    install(session)
+    inside(session, "dvc", "repro", "--force", "--single-item", "pretrain", "posttrain")
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Break a copy in every known way and show which gate closes."""
     install(session)

@@ -8,6 +8,8 @@ import shutil
 from project import PACKAGE, Copy, Fault, Unharmed
 
 CONFTEST = "tests/posttrain/conftest.py"
+#: What `nox -s gates` runs.
+GATES = "dvc repro --force --single-item pretrain posttrain"
 
 
 def redden(copy: Copy) -> None:
@@ -85,6 +87,12 @@ def edit_thresholds(copy: Copy) -> None:
 def commit_red(copy: Copy) -> None:
     """DVC is told that the red run is fine."""
     red_run(copy)
+    copy.must("dvc commit -f")
+
+
+def commit_edited(copy: Copy) -> None:
+    """Every `fail` of a red report is changed, and DVC is told that this is the run's own."""
+    edit_report(copy)
     copy.must("dvc commit -f")
 
 
@@ -177,6 +185,7 @@ FAULTS = (
     Fault("verdict edited", "one word in a red report", "verdict", edit_verdict, "promote"),
     Fault("report edited", "every word in a red report", "lock", edit_report, "promote"),
     Fault("red run committed", "dvc commit -f, then promote", "verdict", commit_red, "promote"),
+    Fault("edited report committed", "so that promote reads it", "behaviour", commit_edited, GATES),
     Fault("red data committed", "dvc commit -f, then dvc repro", "verdict", commit_red_early, "dvc repro"),
     Fault("stage run past a red gate", "python -m ... train, by hand", "verdict", red_before_training, "train"),
     Fault("features edited after training", "promoted without dvc repro", "verdict", edit_features, "promote"),

@@ -121,11 +121,16 @@ def removed(site: Site) -> None:
         site.engine.docker("volume", "rm", volume)
 
 
+def shown(environment: str, page: str) -> str:
+    """Return a page of what runs in an environment."""
+    port = {"staging": 8001, "production": 8000}[environment]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=30) as answer:
+        return str(answer.read().decode())
+
+
 def served(environment: str) -> str:
     """Return the digest of the model that answers in an environment."""
-    port = {"staging": 8001, "production": 8000}[environment]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=30) as answer:
-        return str(json.load(answer)["digest"])
+    return str(json.loads(shown(environment, "/version"))["digest"])
 
 
 def unreadable(dockerfile: str) -> str:
@@ -192,12 +197,13 @@ def pulls(site: Site) -> list[dict[str, Any]]:
 
 
 def test_a_healthy_champion_is_a_line(site: Site) -> None:
-    """The last week of what it was tested on: nothing is written anywhere."""
+    """The last week of what it was tested on: production shows it, and nothing is written anywhere else."""
     assert site.ask("2013-08-25", "2013-09-01") > 200
     releases = site.releases()
     ran = site.start("healthy", "monitor", "workflow_dispatch", {"inputs": {"until": "2013-09-01"}})
     assert ran.jobs["look"] == "success", ran.red
     assert "healthy: nothing calls for a retraining" in ran.summary
+    assert 'monitor_decision{decision="healthy"} 1.0' in shown("production", "/metrics")
     assert ran.jobs.get("request", "skipped") == "skipped"
     assert (site.releases(), pulls(site)) == (releases, [])
 

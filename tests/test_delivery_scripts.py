@@ -240,13 +240,30 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def delivered(site: Path, image: str, faults: str = "") -> subprocess.CompletedProcess[str]:
-    """Deploy an image to production, while Docker goes wrong."""
+def with_docker(site: Path, *command: str, faults: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a script, while Docker goes wrong."""
     path = os.pathsep.join([str(DOUBLES / "engine"), os.environ["PATH"]])
     variables = {"PATH": path, "DOCKER_DOUBLE": str(site / "docker"), "DOCKER_FAULTS": faults}
-    command = ["bash", ".github/deploy.sh", "production", image]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=site, start_new_session=True,
                           env=environment(site) | variables)  # fmt: skip
+
+
+def delivered(site: Path, image: str, faults: str = "") -> subprocess.CompletedProcess[str]:
+    """Deploy an image to production."""
+    return with_docker(site, "bash", ".github/deploy.sh", "production", image, faults=faults)
+
+
+def test_what_the_monitor_found_is_given_to_what_runs(site: Path) -> None:
+    """Where nothing runs there is nobody to give it to."""
+    (site / "reports").mkdir()
+    (site / "reports" / "monitor.json").write_text('{"decision": "é"}', encoding="utf-8")
+    command = (sys.executable, "infra/deploy.py", "show", "production", "team/project")
+    assert with_docker(site, *command).returncode == 0
+    assert "shown" not in (site / "docker" / "state.json").read_text(encoding="utf-8")
+    assert delivered(site, OLD).returncode == 0
+    assert with_docker(site, *command).returncode == 0
+    found = json.loads((site / "docker" / "state.json").read_text(encoding="utf-8"))
+    assert found["shown"] == {"project-production": '{"decision": "é"}'}
 
 
 def state(site: Path) -> tuple[str | None, str | None]:

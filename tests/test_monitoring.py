@@ -58,6 +58,7 @@ for first in range(0, len(asked), 1000):
 #: What the monitor's report says, where all is well.
 REPORT: dict[str, Any] = {
     "decision": "healthy",
+    "concerns": [],
     "windows": [{"rows": 1600, "verdict": "quiet", "alarms": [],
                  "aspects": [{"aspect": "visib", "distance": 0.1, "threshold": 0.2, "p": 0.3, "alarm": False}]}],
     "labels": {"due": 6000, "arrived": 5990, "share": 0.998, "verdict": "arrive"},
@@ -427,7 +428,7 @@ def test_a_live_prometheus_tells_of_what_goes_wrong(copy: Path, tmp_path: Path) 
                 waited(lambda: not unanswered(live), 30, "every panel")
                 live.rests("ServerDown")
                 assert live.firing() == set()
-                report.write_text(json.dumps(REPORT | {"windows": [REPORT["windows"][0] | {"verdict": "alarm"}] * 2}))
+                report.write_text(json.dumps(REPORT | {"concerns": [{"gate": "drift", "said": "far", "asks": True}]}))
                 live.fires("Drift")
                 report.write_text("{", encoding="utf-8")
                 live.fires("MonitorReportUnreadable")

@@ -9,6 +9,7 @@ can pull. Needs nothing but Docker.
     python3 infra/deploy.py accept ENVIRONMENT IMAGE         what runs has passed its smoke test: it is current
     python3 infra/deploy.py stop ENVIRONMENT REPOSITORY      run nothing
     python3 infra/deploy.py log ENVIRONMENT REPOSITORY       its prediction log, as the folder `predictions`
+    python3 infra/deploy.py show ENVIRONMENT REPOSITORY      let its /metrics show reports/monitor.json
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import argparse
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 #: The port of each environment, on this machine alone.
 PORTS = {"staging": 8001, "production": 8000}
 #: What a registry says of a tag or an image that it does not have.
 UNKNOWN = re.compile(r"(manifest|name) unknown|: not found$", re.IGNORECASE)
-#: No right that a server does not need, and nothing to write to but the log of predictions.
+#: No right that a server does not need, and nothing to write to but its log and what the monitor found.
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp")
 
 
@@ -30,10 +32,10 @@ class Failed(Exception):
     """Docker refused; the message is what it said."""
 
 
-def docker(*arguments: str) -> str:
+def docker(*arguments: str, typed: str = "") -> str:
     """What a command of Docker printed. Raises Failed."""
     try:
-        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["docker", *arguments], input=typed, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise Failed("docker is not installed") from None
     if done.returncode:
@@ -77,7 +79,7 @@ def roll_out(environment: str, image: str) -> str:
     container, port = name(environment, repository), str(PORTS[environment])
     docker("run", "--detach", "--name", container, "--restart", "unless-stopped", *CONFINED,
            "--network", "host", "--env", "SERVE_TOKEN", "--env", f"PORT={port}",
-           "--volume", f"{container}:/app/predictions",
+           "--volume", f"{container}:/app/predictions", "--volume", f"{container}-reports:/app/reports",
            image, "serve", "--host", "127.0.0.1", "--bundle", "bundle")  # fmt: skip
     return f"http://127.0.0.1:{port}"
 
@@ -96,11 +98,20 @@ def log(environment: str, repository: str) -> None:
         docker("cp", f"{container}:/app/predictions/.", "predictions")
 
 
+def show(environment: str, repository: str) -> None:
+    """Give the monitor's report to what runs on this machine; where nothing runs, there is nobody to show it."""
+    container = name(environment, repository)
+    if docker("ps", "--quiet", "--filter", f"name=^{container}$"):
+        report = Path("reports/monitor.json").read_text(encoding="utf-8")
+        whole = "cat > reports/new && mv reports/new reports/monitor.json"
+        docker("exec", "--interactive", container, "sh", "-c", whole, typed=report)
+
+
 def main() -> int:
     """Do what is asked; 1 with one line when it cannot be done."""
     parser = argparse.ArgumentParser(prog="infra/deploy.py", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    does = {"current": current, "roll-out": roll_out, "accept": accept, "stop": stop, "log": log}
+    does = {"current": current, "roll-out": roll_out, "accept": accept, "stop": stop, "log": log, "show": show}
     for command in does:
         sub = commands.add_parser(command)
         sub.add_argument("environment", choices=PORTS)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -25,6 +23,7 @@ LATEST = {
 }
 REPORT = {
     "decision": "retrain",
+    "concerns": [{"gate": "drift", "said": "far off", "asks": True}],
     "windows": [
         {"rows": 9, "verdict": "insufficient", "aspects": []},
         {"rows": 1500, "verdict": "alarm", "aspects": [{"aspect": "size", "distance": 0.9, "threshold": 0.8}]},
@@ -71,6 +70,7 @@ def test_every_figure_of_a_report(page, write):
         "monitor_decision retrain": 1,
         "monitor_decision halted": 0,
         "monitor_windows_alarming": 2,
+        "monitor_drift": 1,
         "monitor_window_rows": 1600,
         "monitor_drift_distance size": 0.1,
         "monitor_drift_distance prediction": 0.5,
@@ -89,11 +89,12 @@ def test_every_figure_of_a_report(page, write):
 
 def test_nothing_is_said_of_what_the_report_does_not_say(page, write):
     nothing = {"verdict": "unknown", "loss": None, "reference": None}
-    write({"decision": "watch", "windows": [], "labels": {"share": None}, "quality": nothing}, 5)
+    write({"decision": "watch", "concerns": [], "windows": [], "labels": {"share": None}, "quality": nothing}, 5)
     assert set(samples(page)) == {
         "model_max_age_seconds",
         *(f"monitor_decision {decision}" for decision in monitored.DECISIONS),
         "monitor_windows_alarming",
+        "monitor_drift",
         "monitor_report_unreadable",
         "monitor_last_run_timestamp_seconds",
     }
@@ -101,10 +102,17 @@ def test_nothing_is_said_of_what_the_report_does_not_say(page, write):
     assert samples(page)["monitor_quality_bad"] == 0
 
 
+@pytest.mark.parametrize(("gate", "asks", "drifts"), [("drift", True, 1), ("drift", False, 0), ("quality", True, 0)])
+def test_drift_is_what_asks_for_a_retraining(page, write, gate, asks, drifts):
+    """A window alone that alarms, or some before the latest, are on the way there."""
+    write(REPORT | {"concerns": [{"gate": gate, "said": "", "asks": asks}]}, 5)
+    assert samples(page)["monitor_drift"] == drifts
+
+
 def test_no_report_is_no_series_but_the_limit(page, write, tmp_path):
     assert set(samples(page)) == {"model_max_age_seconds"}
     write(REPORT, 7)
-    assert len(samples(page)) == 19
+    assert len(samples(page)) == 20
     (tmp_path / "monitor.json").unlink()
     assert set(samples(page)) == {"model_max_age_seconds"}
 
@@ -126,7 +134,7 @@ def test_no_report_is_no_series_but_the_limit(page, write, tmp_path):
 )
 def test_a_damaged_report_says_that_alone(page, write, damaged):
     write(REPORT, 7)
-    assert len(samples(page)) == 19
+    assert len(samples(page)) == 20
     write(damaged, 8)
     assert samples(page) == {"model_max_age_seconds": 2 * 86400, "monitor_report_unreadable": 1}
     write(REPORT, 9)
@@ -144,15 +152,8 @@ def test_it_is_read_again_only_when_it_has_changed(page, write, monkeypatch):
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize(
-    ("rule", "limit"),
-    [
-        (r"monitor_windows_alarming\S+ >= (\S+)", lambda monitor: monitor.alarms),
-        (r"monitor_labels_share\S+ < (\S+)", lambda monitor: monitor.quality.min_share),
-    ],
-)
-def test_a_limit_that_stands_in_the_alert_rules_too_is_the_same_there(rule: str, limit: Callable[[Any], float]) -> None:
+def test_the_limit_that_stands_in_the_alert_rules_too_is_the_same_there() -> None:
     """Prometheus cannot read params.yaml: whoever changes one changes both."""
     root = Path(config.__file__).resolve().parents[1]
-    found = re.findall(rule, (root / "monitoring/alerts.yml").read_text(encoding="utf-8"))
-    assert [float(one) for one in found] == [limit(config.load(root / "params.yaml").monitor)]
+    found = re.findall(r"monitor_labels_share\S+ < (\S+)", (root / "monitoring/alerts.yml").read_text(encoding="utf-8"))
+    assert [float(one) for one in found] == [config.load(root / "params.yaml").monitor.quality.min_share]

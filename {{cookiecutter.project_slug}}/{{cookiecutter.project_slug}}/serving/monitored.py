@@ -54,6 +54,8 @@ def said(report: dict[str, Any]) -> Iterator[GaugeMetricFamily]:
     if not any(decisions.values()):
         raise ValueError(f"no decision: {report['decision']}")
     yield gauge("monitor_decision", "1 for what the last monitor run decided", decisions, "decision")
+    drifts = any(concern["gate"] == "drift" and concern["asks"] for concern in report["concerns"])
+    yield gauge("monitor_drift", "1 while drift asks for a retraining", drifts)
     windows = report["windows"]
     alarming = sum(window["verdict"] == "alarm" for window in windows)
     yield gauge("monitor_windows_alarming", "Windows of the last monitor run that alarm", alarming)

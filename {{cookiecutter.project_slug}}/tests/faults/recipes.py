@@ -81,6 +81,14 @@ def break_slice(copy: Copy) -> None:
     )
 
 
+def lose_slice(copy: Copy) -> None:
+    """Of a column whose every value must be served, the test set has no row of one."""
+    name, source = copy.read()["evaluate"]["slices"][-1], pd.read_parquet(copy.root / "data/test.parquet")
+    known = sorted(source[name].dropna().unique().tolist())
+    copy.settings(lambda tree: tree["columns"][name].update(values=[*known, type(known[-1])(99)]), "schema.yaml")
+    copy.settings(lambda tree: tree["gates"]["posttrain"]["slices"].update(required=[name]))
+
+
 def wrong_direction(copy: Copy) -> None:
     """The sign that an expert insists on is turned around."""
     signs = copy.read()["train"]["arguments"].get("monotonic_cst") or {}
@@ -187,6 +195,7 @@ FAULTS = (
     Fault("not good enough", "the bar was raised, and the model was not", "threshold", raise_the_bar),
     Fault("over-confident answers", "scores were sharpened by hand", "calibration", overconfident),
     Fault("one slice is broken", "one customer has a rule of his own", "slices", break_slice),
+    Fault("a slice is not there", "its source stopped, and nobody asks", "slices", lose_slice),
     Fault("wrong direction", "the constraint has the wrong sign", "behaviour", wrong_direction),
     Fault("a feature is ignored", "a default value shadows the column", "behaviour", ignore_feature),
     Fault("model file too large", "training rows kept inside, to explain answers later", "artefact", hoard),

@@ -7,7 +7,7 @@ from {{ cookiecutter.project_slug }}.gates import metrics, slices
 
 @pytest.mark.gate("slices")
 def test_every_slice_is_served(gate, predictions, contract, params, blocks):
-    """Each slice's gain on the dummy is at least `floor`; slices of `required` columns must have enough rows.
+    """Each slice's gain on the dummy is at least `floor`; slices of `required` columns must be there, with enough rows.
 
     Red when "at least the floor" is rejected at the gates' confidence after Benjamini and Hochberg (1995) within its
     column, each column at its share of alpha; a slice in which a gain lower by `harm` would seldom be found is
@@ -23,6 +23,10 @@ def test_every_slice_is_served(gate, predictions, contract, params, blocks):
     )
     gain = dummy - ours
     table = predictions[params.evaluate.slices]
+    for name in required:
+        for value in slices.absent(table[name], contract.columns[name].values):
+            reason = f"{name}={value}: declared, and no row of the test set has it; mend the source, or schema.yaml"
+            gate.judge(False, case=f"{name}={value}", rows=0, reason=reason)
     for part in slices.judge(gain, blocks, table, floor, harm, params.gates.confidence):
         blocked = part.verdict == "fail" or (part.verdict == "insufficient" and part.column in required)
         value = part.found.value if part.found else float("nan")

@@ -69,15 +69,26 @@ def test_a_day_of_the_week_is_the_same_beside_a_null(rows_of: Make, contract_of:
 
 
 def test_numbers_are_cut_at_values_of_history() -> None:
-    """One bin up to each value of history, one above them all; null has none, nor has a column of nulls any cut."""
+    """A bin for each, and one below, between and above; null has none, nor has a column of nulls any cut."""
     history, new = series(2, 1, None, 3, 3, dtype="float64"), series(0, 1, 1.5, 3, 99, None, dtype="float64")
     left, right, ordered = drift.codes(history, new)
-    assert (left.tolist(), right.tolist(), ordered) == ([1, 0, -1, 2, 2], [0, 0, 1, 2, 3, -1], True)
+    assert (left.tolist(), right.tolist(), ordered) == ([3, 1, -1, 5, 5], [0, 1, 2, 5, 6, -1], True)
     empty = series(None, None, dtype="float64")
     assert drift.codes(empty, new)[1].tolist() == [0, 0, 0, 0, 0, -1]
     many = pd.Series(np.arange(10_000.0))
-    assert drift.codes(many, many)[0].max() == drift.BINS == 200
-    assert set(np.bincount(drift.codes(many, many)[0])[1:]) == {49, 50, 51}
+    rows = np.bincount(drift.codes(many, many)[0])
+    assert (len(rows), rows[0]) == (2 * drift.BINS + 2, 0)
+    assert (set(rows[1::2]), set(rows[2:-1:2])) == ({1}, {48, 49, 50})
+
+
+@pytest.mark.parametrize("value", [-999.0, 0.5, 0.999, 2.0])
+def test_a_value_that_took_the_place_of_a_frequent_one_is_seen(value: float) -> None:
+    """Below all, between two of a few, beside one, above all."""
+    flag = pd.Series(np.arange(400) % 2, dtype="float64")
+    for often in (0.0, 1.0):
+        history, new, ordered = drift.codes(flag, flag.replace(often, value))
+        tables = (np.bincount(code, minlength=8)[None].astype(float) for code in (history, new))
+        assert drift.distances(*tables, ordered) == 0.5
 
 
 def test_categories_beyond_the_most_frequent_share_a_bin() -> None:

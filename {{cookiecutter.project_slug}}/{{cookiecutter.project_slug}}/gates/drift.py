@@ -88,7 +88,8 @@ def of_inputs(frame: pd.DataFrame, contract: Schema, names: list[str]) -> dict[s
 def codes(history: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarray, bool]:
     """The bin of each value of both parts, -1 for null, and whether bins are in order (numbers).
 
-    Numbers are cut at quantiles of history, so that a bin below and one above hold what history never had.
+    Numbers are cut at quantiles of history. Each of these has a bin of its own between those of what lies below and
+    above it: a value that half of the rows have is not the same as one close to it.
     Categories beyond the `BINS` most frequent of both parts share a bin.
     """
     import pandas as pd
@@ -97,8 +98,11 @@ def codes(history: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarray, b
         known = history.dropna().to_numpy()
         cuts = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf") if len(known) else known
         edges = np.unique(cuts)
-        cut = [np.where(part.isna(), -1, np.searchsorted(edges, part, side="left")) for part in (history, new)]
-        return cut[0], cut[1], True
+        left, right = (
+            np.where(part.isna(), -1, np.searchsorted(edges, part, "left") + np.searchsorted(edges, part, "right"))
+            for part in (history, new)
+        )
+        return left, right, True
     ranked = {v: min(i, BINS) for i, v in enumerate(pd.concat([history, new]).value_counts().index)}
     left, right = (part.map(ranked).fillna(-1).to_numpy(dtype=int) for part in (history, new))
     return left, right, False

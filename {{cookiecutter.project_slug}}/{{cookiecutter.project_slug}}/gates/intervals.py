@@ -2,8 +2,9 @@
 
 The unit of resampling is the block. A mean over rows is a ratio of block sums, so everything is computed from
 two vectors of length G (the sum of the values and the number of rows of each block), however many rows there
-are. Standard errors are the linearised ones of a ratio estimator; bounds are studentised bootstrap bounds over
-blocks, which correct for the skewness that t bounds ignore (Davison and Hinkley 1997, Bootstrap Methods and
+are. Standard errors are those of the jackknife that leaves out a block (Efron and Stein 1981, The jackknife estimate
+of variance), which a large block among small ones does not make too small; bounds are studentised bootstrap bounds
+over blocks, which correct for the skewness that t bounds ignore (Davison and Hinkley 1997, Bootstrap Methods and
 their Application, sections 2.4 and 5.2). Above `BOOTSTRAP_BLOCKS` blocks that correction, of order 1/G, is
 smaller than the noise of the replicates and the t bound is taken.
 """
@@ -38,7 +39,10 @@ DAYS = re.compile(r"([2-9]|[1-9][0-9]+) days")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over rows with its block-wise uncertainty; `low` and `high` are one-sided bounds, each on its own."""
+    """A mean over rows with its block-wise uncertainty; `low` and `high` are one-sided bounds, each on its own.
+
+    `freedom`: degrees of freedom of the standard error, `units` - 1 where all blocks are of one size.
+    """
 
     value: float
     error: float
@@ -47,6 +51,7 @@ class Estimate:
     detectable: float
     rows: int
     units: int
+    freedom: float
 
 
 def units(frame: pd.DataFrame, contract: Schema, resample_by: str) -> np.ndarray:
@@ -81,6 +86,19 @@ def block_sums(values: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.n
     return np.bincount(index, weights=values), np.bincount(index).astype(float)
 
 
+def jackknife(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float, float]:
+    """Ratio mean of blocks (G,), its delete-one-block standard error, and that error's degrees of freedom.
+
+    These are one less than Kish's (1965, Survey Sampling) effective number of blocks, the square of all rows over the
+    sum of each block's squared: G where all are alike, little more than one where a single block holds nearly all.
+    """
+    total, size = counts.sum(), len(sums)
+    mean = sums.sum() / total
+    moved = (sums - mean * counts) / (total - counts)
+    error = math.sqrt((size - 1) / size * (moved**2).sum())
+    return float(mean), error, float(total**2 / (counts**2).sum()) - 1
+
+
 def mean_and_error(sums: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ratio mean and its linearised standard error under each row of block weights (B, G); both of shape (B,)."""
     total = weights @ counts
@@ -104,12 +122,13 @@ def estimate(values: np.ndarray, blocks: np.ndarray, confidence: float, replicat
     size = len(sums)
     if size < 2:
         raise InputError(f"{size} unit of resampling: at least two are needed; widen the window or gates.resample_by")
-    mean, error = (float(x[0]) for x in mean_and_error(sums, counts, np.ones((1, size))))
-    below = above = float(stats.t.ppf(confidence, size - 1))
-    effect = below + float(stats.t.ppf(POWER, size - 1))
+    mean, error, freedom = jackknife(sums, counts)
+    below = above = float(stats.t.ppf(confidence, freedom))
+    effect = below + float(stats.t.ppf(POWER, freedom))
     if size <= BOOTSTRAP_BLOCKS:
-        below, above, effect = studentised(sums, counts, mean, confidence, replicates)
-    return Estimate(mean, error, mean - below * error, mean + above * error, effect * error, len(values), size)
+        below, above, effect = studentised(sums, counts, mean, freedom, confidence, replicates)
+    low, high = mean - below * error, mean + above * error
+    return Estimate(mean, error, low, high, effect * error, len(values), size, freedom)
 
 
 def replicates_for(alpha: float, blocks: np.ndarray) -> int:
@@ -137,7 +156,7 @@ def bootstrap_scores(sums: np.ndarray, counts: np.ndarray, mean: float, replicat
     return scores
 
 
-def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: float, replicates: int
+def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, freedom: float, confidence: float, replicates: int
                 ) -> tuple[float, float, float]:  # fmt: skip
     """In standard errors: how far the lower and the upper bound lie from the mean, and the detectable effect.
 
@@ -146,34 +165,32 @@ def studentised(sums: np.ndarray, counts: np.ndarray, mean: float, confidence: f
     """
     from scipy import stats
 
-    floor = float(stats.t.ppf(confidence, len(sums) - 1))
+    # A mean whose bound must clear a bar needs what the bound takes, and what chance takes in one of five test sets.
+    floor, chance = (float(stats.t.ppf(share, freedom)) for share in (confidence, POWER))
     scores = bootstrap_scores(sums, counts, mean, replicates)
     if not len(scores):
-        return floor, floor, floor + float(stats.t.ppf(POWER, len(sums) - 1))
+        return floor, floor, floor + chance
     lowest, low, high, highest = (float(q) for q in np.quantile(scores, [1 - confidence, 1 - POWER, POWER, confidence]))
     below, above = max(highest, floor), max(-lowest, floor)
-    # A mean whose bound must clear a bar needs what the bound takes, and what chance takes in one of five test sets.
-    chance = float(stats.t.ppf(POWER, len(sums) - 1))
     return below, above, max(below + max(-low, chance), above + max(high, chance))
 
 
 def p_value_below(values: np.ndarray, blocks: np.ndarray, floor: float, replicates: int = REPLICATES) -> float:
     """One-sided p-value of "the mean of `values` (n,) is at least `floor`": small when it is surely below.
 
-    The larger of two: t with G-1 degrees of freedom, and the share of replicates that lie as far below the mean as
+    The larger of two: that of t, and the share of replicates that lie as far below the mean as
     the mean lies below the floor, in standard errors (Davison and Hinkley 1997, section 4.4.1). The second holds for
     skewed sums too, of which the first calls twice as many surely low as it says. Two blocks are needed.
     """
     from scipy import stats
 
     sums, counts = block_sums(values, blocks)
-    size = len(sums)
-    mean, error = (float(x[0]) for x in mean_and_error(sums, counts, np.ones((1, size))))
+    mean, error, freedom = jackknife(sums, counts)
     if error == 0:
         return 1.0 if mean >= floor else 0.0
     score = (mean - floor) / error
-    p_value = float(stats.t.cdf(score, size - 1))
-    if size > BOOTSTRAP_BLOCKS or score >= 0:
+    p_value = float(stats.t.cdf(score, freedom))
+    if len(sums) > BOOTSTRAP_BLOCKS or score >= 0:
         return p_value
     scores = bootstrap_scores(sums, counts, mean, replicates)
     return max(p_value, float((1 + np.sum(scores <= score)) / (1 + len(scores))))
@@ -183,7 +200,7 @@ def detectable_alone(found: Estimate, alpha: float) -> float:
     """The difference that a t test at `alpha` finds with probability `POWER`, given this standard error."""
     from scipy import stats
 
-    return found.error * float(stats.t.ppf(1 - alpha, found.units - 1) + stats.t.ppf(POWER, found.units - 1))
+    return found.error * float(stats.t.ppf(1 - alpha, found.freedom) + stats.t.ppf(POWER, found.freedom))
 
 
 def benjamini_hochberg(p_values: list[float]) -> list[float]:

@@ -1,7 +1,8 @@
 """A version's reference: how its rows, answers and losses were spread, day by day, and no row itself.
 
-The histograms of whole days are what the monitor draws its thresholds from. Cuts of numbers are rounded quantiles, and
-columns that the prediction log keeps private are left out, so that nobody's value can be read from it.
+The histograms of whole days are what the monitor draws its thresholds from. Cuts of numbers are quantiles, rounded to
+less than tells a row from its neighbours, and columns that the prediction log keeps private are left out, so that
+nobody's value can be read from it.
 """
 
 from __future__ import annotations
@@ -85,12 +86,37 @@ class Reference:
 
 
 def binned(found: pd.Series) -> Bins:
-    """The bins of values (n,): numbers are cut at quantiles, of other values the most frequent have their own."""
+    """The bins of values (n,): numbers are cut by `cuts`, of other values the most frequent have their own."""
     if found.dtype.kind == "f":
-        known = found.dropna().to_numpy()
-        edges = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf") if known.size else known
-        return Bins(np.unique([float(f"{edge:.3g}") for edge in edges]), [])
+        return Bins(cuts(found.dropna().to_numpy()), [])
     return Bins(None, found.dropna().astype("str").value_counts().index[:BINS].to_list())
+
+
+def cuts(known: np.ndarray) -> np.ndarray:
+    """Where numbers (n,) are cut: at quantiles, and on both sides of a value that takes more than one bin's rows.
+
+    What lies below such a value, or between two of them, is then in another bin than they are. A quantile is rounded to
+    the power of ten below its distance from the next one, and a value's sides lie a tenth of the way to its neighbours.
+    """
+    if not known.size:
+        return known
+    edges = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf")
+    quantiles, times = np.unique(edges, return_counts=True)
+    steps = 10.0 ** np.floor(np.log10(nearest(quantiles)))
+    smooth = times == 1
+    rounded = np.round(quantiles[smooth] / steps[smooth]) * steps[smooth]
+    values = np.unique(known)
+    often = quantiles[~smooth]
+    side = nearest(values)[np.searchsorted(values, often)] / 10
+    return np.unique(np.concatenate([rounded, often - side, often + side]))
+
+
+def nearest(values: np.ndarray) -> np.ndarray:
+    """How far each of these distinct numbers in order (n,) is from the nearest other; alone, a hundredth of itself."""
+    gaps = np.diff(values)
+    found = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))
+    alone: np.ndarray = np.where(np.isfinite(found), found, (np.abs(values) + (values == 0)) / 100)
+    return alone
 
 
 def aspect(found: pd.Series, day: np.ndarray) -> Aspect:

@@ -13,8 +13,8 @@ def test_the_metric_is_good_enough(gate, predictions, contract, params, blocks):
     higher = name in metrics.HIGHER_IS_BETTER
     limit = gate.threshold("at_least" if higher else "at_most")
     y, p = predictions["actual"].to_numpy(), metrics.scores(predictions, "predicted", contract)
-    cut, cost = record.read_json(verdict.TRAINING)["threshold"] or 0.5, params.train.cost
-    losses = metrics.per_row(contract.task, y, p, cut, cost.false_positive, cost.false_negative)
+    cut, cost = record.read_json(verdict.TRAINING)["threshold"], params.train.cost
+    losses = metrics.per_row(contract.task, y, p, 0.5 if cut is None else cut, cost.false_positive, cost.false_negative)
     found = intervals.estimate(losses[name], blocks, params.gates.confidence)
     bound = found.low if higher else found.high
     good = bound >= limit if higher else bound <= limit

@@ -29,7 +29,7 @@ def test_no_feature_gives_the_target_away(gate, train, contract, params):
         elif not good:
             reason += "; give it role: outcome, or its reason under gates.pretrain.target_leak.accept"
         gate.judge(good, case=name, statistic=auc, threshold=limit, rows=len(train), reason=reason)
-    names = [name for name in contract.named("feature") if name not in accepted]
+    names = [name for name in contract.inputs if name not in accepted]
     judge_together(gate, train, contract, blocks, names)
 
 
@@ -39,7 +39,8 @@ def judge_together(gate, train, contract, blocks, names):
     auc, fits = strength.together(strength.probe(train, contract, blocks, names))
     reason = f"the features together have AUC {auc:.3f}"
     if auc > limit:
-        reason += f", most of it from {' and '.join(strength.telling(fits, names))}; give what is known only afterwards"
+        most = strength.telling(fits, list(strength.views(train, contract, names)))
+        reason += f", most of it from {' and '.join(most)}; give what is known only afterwards"
         reason += " role: outcome, or its reason under gates.pretrain.target_leak.accept"
     gate.judge(auc <= limit, case="joint", statistic=auc, threshold=limit, rows=min(len(train), strength.ROWS),
                reason=reason)  # fmt: skip

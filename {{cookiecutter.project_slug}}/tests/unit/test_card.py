@@ -51,6 +51,18 @@ def test_the_card_that_ships_asks_in_every_section():
     assert [line[3:] for line in SHIPPED.splitlines() if line.startswith("## ")] == list(card.SECTIONS)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["", "**To be written:** by Ann", "TODO", "Ann knows. TBD", "which decision does\nit serve?", "*Why?*\n\nSoon."],
+)
+def test_what_does_not_answer_is_blank(answer):
+    """The question without its mark, a note to oneself, nothing."""
+    text = "".join(f"## {name}\n\nWhy not? Since it is so.\n\n" for name in card.SECTIONS)
+    assert card.blank(text) == []
+    changed = text.replace("## Factors\n\nWhy not? Since it is so.", f"## Factors\n\n{answer}")
+    assert card.blank(changed) == ["Factors"]
+
+
 def test_the_parts_from_the_run_are_filled_and_the_rest_is_left(project):
     before = card.CARD.read_text(encoding="utf-8")
     after = report()

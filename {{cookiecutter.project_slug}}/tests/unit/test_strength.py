@@ -24,10 +24,10 @@ def alone(frame: pd.DataFrame, contract: Any, blocks: np.ndarray | None = None) 
 
 def together(frame: pd.DataFrame, contract: Any, blocks: np.ndarray | None = None) -> tuple[float, list[str]]:
     """The AUC of the features together, and the two that matter."""
-    names = contract.named("feature")
+    names = contract.inputs
     probes = strength.probe(frame, contract, np.arange(len(frame)) if blocks is None else blocks, names)
     auc, fits = strength.together(probes)
-    return auc, strength.telling(fits, names)
+    return auc, strength.telling(fits, list(strength.views(frame, contract, names)))
 
 
 def test_answers_are_classes_or_halves(contract_of: Make) -> None:
@@ -36,6 +36,31 @@ def test_answers_are_classes_or_halves(contract_of: Make) -> None:
     assert strength.answers(frame, contract_of()).tolist() == [1, 0, 1]
     assert strength.answers(frame, contract_of("multiclass")).tolist() == [2, 0, 1]
     assert strength.answers(frame, contract_of("regression")).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("role", ["time", "feature"])
+@pytest.mark.parametrize(("unit", "much"), [("h", 1), ("D", 7)])
+def test_a_time_tells_by_its_hour_and_its_weekday(rows_of: Make, contract_of: Make, role: str, unit: str, much: int
+                                                  ) -> None:  # fmt: skip
+    """A time that was written down afterwards; null is neither, and the rows' own date tells nothing."""
+    contract = contract_of(when={"role": role, "nullable": True})
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(ROWS) * much, unit=unit).floor("7D")
+    frame = rows_of(ROWS)
+    late = frame["late"].to_numpy()
+    told = days + pd.to_timedelta(late * 9 if unit == "h" else late * 2, unit=unit)
+    frame = frame.assign(when=pd.Series(told, index=frame.index).mask(np.arange(ROWS) % 10 == 0))
+    assert alone(frame, contract)["when"] > 0.93
+    auc, names = together(frame, contract)
+    assert auc > 0.93
+    assert names[0] == ("when minute" if unit == "h" else "when weekday")
+    later = frame.assign(when=pd.Timestamp("2024-01-01") + pd.to_timedelta(late * 70, unit="D"))
+    assert (alone(later, contract)["when"] > 0.99) == (role == "feature")
+
+
+def test_a_target_half_of_which_is_its_greatest_value_has_two_classes(contract_of: Make) -> None:
+    """Censored, or capped: those at the cap against the others."""
+    frame = pd.DataFrame({"minutes": [9.0, 9.0, 9.0, 1.0, 2.0]})
+    assert strength.answers(frame, contract_of("regression")).tolist() == [1, 1, 1, 0, 0]
 
 
 def test_halves_alternate_by_block() -> None:
@@ -122,7 +147,7 @@ def test_an_honest_feature_has_its_auc(rows_of: Make, contract_of: Make) -> None
     assert found["size"] == pytest.approx(roc_auc_score(known["late"], known["size"]), abs=0.01)
     assert alone(frame.assign(size=-frame["size"]), contract_of())["size"] == pytest.approx(found["size"], abs=0.01)
     assert 0.45 < found["open"] < 0.56
-    assert set(found) == {"place", "size", "open"}
+    assert set(found) == {"when", "place", "size", "open"}
     assert together(frame, contract_of())[0] < 0.97
 
 

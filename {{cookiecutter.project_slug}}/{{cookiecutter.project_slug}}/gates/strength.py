@@ -45,10 +45,13 @@ class Fit:
 
 
 def answers(frame: pd.DataFrame, contract: Schema) -> np.ndarray:
-    """The class of each row as 0..K-1, shape (n,); a numeric target is above its median (1) or not (0)."""
+    """The class of each row as 0..K-1, shape (n,); a numeric target is above its median (1) or not (0).
+
+    Where none is above it, since half of them are the greatest, those are 1.
+    """
     y: np.ndarray = contract.encode_target(frame[contract.target]).to_numpy()
     if contract.task == "regression":
-        return np.asarray(y > np.median(y)).astype(int)
+        return np.asarray(y > np.median(y) if (y > np.median(y)).any() else y == y.max()).astype(int)
     return np.asarray(np.unique(y, return_inverse=True)[1])
 
 
@@ -124,19 +127,38 @@ def bins(values: np.ndarray, kind: str, fit: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), 0, np.searchsorted(edges, values, side="right") + 1)
 
 
+def views(frame: pd.DataFrame, contract: Schema, names: list[str]) -> dict[str, tuple[np.ndarray, str]]:
+    """What columns may tell by, by name: numbers (n,) and of which kind. Of times, minute and weekday as well.
+
+    Of the rows' own time these alone: its date is always new.
+    """
+    found: dict[str, tuple[np.ndarray, str]] = {}
+    for name in names:
+        column, values = contract.columns[name], frame[name]
+        if column.role != "time":
+            found[name] = numbers(values, column.type), column.type
+        if column.type == "datetime":
+            minute, weekday = values.dt.hour * 60 + values.dt.minute, values.dt.day_of_week
+            found[f"{name} minute"] = minute.to_numpy(dtype=float), "float"
+            found[f"{name} weekday"] = weekday.to_numpy(dtype=float), "category"
+    return found
+
+
 def alone(frame: pd.DataFrame, contract: Schema, blocks: np.ndarray) -> dict[str, float]:
-    """How well each feature alone tells the target, in [0, 1]: 0.5 is chance, 1 is the answer itself.
+    """How well each input alone tells the target, in [0, 1]: 0.5 is chance, 1 is the answer itself.
 
     The better of two views: the order of the values (two classes), and the class shares of bins, which also see a
     copy that is not monotone, more than two classes, and a column that is null exactly when the answer is "no".
     """
     y, fit = answers(frame, contract), halves(blocks)
     found = {}
-    for name in contract.named("feature"):
-        kind = contract.columns[name].type
-        values = numbers(frame[name], kind)
-        ordered = monotone(values, y) if kind != "category" and y.max() == 1 else 0.5
-        found[name] = max(ordered, binned(bins(values, kind, fit), y, fit))
+    for name in contract.inputs:
+        told = [0.5]
+        for values, kind in views(frame, contract, [name]).values():
+            told.append(binned(bins(values, kind, fit), y, fit))
+            if kind != "category" and y.max() == 1:
+                told.append(monotone(values, y))
+        found[name] = max(told)
     return found
 
 
@@ -181,7 +203,7 @@ def probe(frame: pd.DataFrame, contract: Schema, blocks: np.ndarray, names: list
     y, half = answers(frame, contract)[picked], halves(blocks[picked])
     if not names:
         return []
-    x = np.column_stack([numbers(frame[name], contract.columns[name].type)[picked] for name in names])
+    x = np.column_stack([values[picked] for values, _ in views(frame, contract, names).values()])
     kinds = int(y.max()) + 1
     parts = [fit for fit in (half, ~half) if len(np.unique(y[fit])) > 1]
     return [[Fit(kind(x[fit], y[fit], kinds), x[~fit], y[~fit]) for fit in parts] for kind in (trees, plane)]

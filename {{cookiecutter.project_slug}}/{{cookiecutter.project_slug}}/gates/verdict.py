@@ -2,7 +2,8 @@
 
 A report counts when it says `pass`, when each gate in it passed, when the gates in it are those that
 `params.yaml` declares, and when the hashes of data, parameters, model and gate code in it are those of the
-files that lie there now. A report that was committed red, left over, edited or copied does not.
+files that lie there now. A report that was committed red, left over or copied does not. One in which each `fail` was
+edited, and which DVC was told to take for its own, does: that is why the workflows judge anew (`nox -s gates`).
 """
 
 from __future__ import annotations

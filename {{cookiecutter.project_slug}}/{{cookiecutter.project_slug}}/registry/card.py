@@ -18,8 +18,8 @@ SECTIONS = (
     "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data", "Quantitative analyses",
     "Ethical considerations", "Caveats and recommendations",
 )  # fmt: skip
-#: How a question begins that nobody has answered yet.
-QUESTION = "**To be written:**"
+#: What stands where nobody has answered yet: a question's mark, a question that ends a paragraph, a note to oneself.
+UNANSWERED = re.compile(r"\*\*To be written:\*\*|\?[*_ ]*(?:\n\s*\n|\s*\Z)|\b(?:TODO|TBD|FIXME)\b")
 BLOCK = re.compile(r"(<!-- from the run: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SEAL = "seal"
 #: What the generated parts are made of.
@@ -34,11 +34,11 @@ def seal(blocks: dict[str, str]) -> str:
 
 
 def blank(text: str) -> list[str]:
-    """The sections that are missing, hold a question still, or nothing but what comes from the run."""
+    """The sections that are missing, still ask, or hold nothing but what comes from the run."""
     parts = re.split(r"^## +(.+?) *$", text, flags=re.MULTILINE)
     bodies = dict(zip(parts[1::2], parts[2::2], strict=True))
     human = {name: re.sub(r"<!--.*?-->", "", BLOCK.sub("", body), flags=re.DOTALL) for name, body in bodies.items()}
-    return [name for name in SECTIONS if QUESTION in human.get(name, QUESTION) or not human[name].strip()]
+    return [name for name in SECTIONS if not human.get(name, "").strip() or UNANSWERED.search(human[name])]
 
 
 def require() -> None:

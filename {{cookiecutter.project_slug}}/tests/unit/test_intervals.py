@@ -48,6 +48,17 @@ def test_the_error_of_unequal_blocks_is_that_of_leaving_one_out() -> None:
     assert found.freedom == pytest.approx(36 / (9 + 1 + 4) - 1)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_the_error_of_a_replicate_is_that_of_a_ratio(scale: float) -> None:
+    """Linearised by hand: residuals of block sums around mean times size, of blocks that were drawn as often."""
+    sums, sizes, weights = scale * np.array([7.0, 7.0, 1.0]), np.array([1.0, 3, 2]), np.array([[1.0, 1, 1], [0, 1, 2]])
+    means, errors = intervals.mean_and_error(sums, sizes, weights)
+    for drawn, mean, error in zip(([0, 1, 2], [1, 2, 2]), means, errors, strict=True):
+        residuals = sums[drawn] - mean * sizes[drawn]
+        assert mean == pytest.approx(sums[drawn].sum() / sizes[drawn].sum())
+        assert error == pytest.approx(np.sqrt((residuals**2).sum() * 3 / 2) / sizes[drawn].sum())
+
+
 def test_one_block_among_many_tells_nothing_of_the_next() -> None:
     """A customer with nine rows of ten: with a degree of freedom for each block chance is sure every other time."""
     rng = np.random.default_rng(8)

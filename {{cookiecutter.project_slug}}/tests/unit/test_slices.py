@@ -54,6 +54,7 @@ def test_what_lies_on_the_line_passes() -> None:
     found = intervals.Estimate(0.0, 0.1, -0.25, 0.2, detectable=0.5, rows=9, units=3, freedom=2)
     assert slices.outcome(found, 0.25, 0.0, 0.5, 0.75) == "pass"
     assert slices.outcome(found, 0.2, 0.0, 0.5, 0.75) == "fail"
+    assert slices.outcome(found, 0.25, 0.5, 0.5, 0.75) == "pass"
     assert slices.outcome(found, 0.25, 0.5, 0.375, 0.75) == "insufficient"
     assert slices.outcome(found, 0.25, 0.0, 0.25, 0.75) == "pass"
     assert slices.outcome(found, 0.25, 0.0, 0.125, 0.75) == "insufficient"

@@ -99,7 +99,7 @@ def codes(history: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarray, b
         cuts = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf") if len(known) else known
         edges = np.unique(cuts)
         left, right = (
-            np.where(part.isna(), -1, np.searchsorted(edges, part, "left") + np.searchsorted(edges, part, "right"))
+            np.where(part.isna(), -1, np.searchsorted(edges, part) + np.searchsorted(edges, part, "right"))
             for part in (history, new)
         )
         return left, right, True

@@ -112,10 +112,10 @@ def cuts(known: np.ndarray) -> np.ndarray:
 
 
 def nearest(values: np.ndarray) -> np.ndarray:
-    """How far each of these distinct numbers in order (n,) is from the nearest other; alone, a hundredth of itself."""
+    """How far each of these distinct numbers in order (n,) is from the nearest other; alone, a hundredth."""
     gaps = np.diff(values)
     found = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))
-    alone: np.ndarray = np.where(np.isfinite(found), found, (np.abs(values) + (values == 0)) / 100)
+    alone: np.ndarray = np.where(np.isfinite(found), found, np.where(values == 0, 1, np.abs(values)) / 100)
     return alone
 
 

@@ -93,30 +93,18 @@ def binned(found: pd.Series) -> Bins:
 
 
 def cuts(known: np.ndarray) -> np.ndarray:
-    """Where numbers (n,) are cut: at quantiles, and on both sides of a value that takes more than one bin's rows.
+    """Where numbers (n,) are cut: halfway between quantiles that differ, and as far below and above all of them.
 
-    What lies below such a value, or between two of them, is then in another bin than they are. A quantile is rounded to
-    the power of ten below its distance from the next one, and a value's sides lie a tenth of the way to its neighbours.
+    So a value that many rows have is in a bin with little else, and nothing that they never had shares a bin with the
+    least. Rounded to less than a tenth of the way from one quantile to the next.
     """
     if not known.size:
         return known
-    edges = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf")
-    quantiles, times = np.unique(edges, return_counts=True)
-    steps = 10.0 ** np.floor(np.log10(nearest(quantiles)))
-    smooth = times == 1
-    rounded = np.round(quantiles[smooth] / steps[smooth]) * steps[smooth]
-    values = np.unique(known)
-    often = quantiles[~smooth]
-    side = nearest(values)[np.searchsorted(values, often)] / 10
-    return np.unique(np.concatenate([rounded, often - side, often + side]))
-
-
-def nearest(values: np.ndarray) -> np.ndarray:
-    """How far each of these distinct numbers in order (n,) is from the nearest other; alone, a hundredth."""
-    gaps = np.diff(values)
-    found = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))
-    alone: np.ndarray = np.where(np.isfinite(found), found, np.where(values == 0, 1, np.abs(values)) / 100)
-    return alone
+    quantiles = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf"))
+    alone = np.where(quantiles == 0, 1, np.abs(quantiles) / 100)
+    gaps = np.pad(np.diff(quantiles), 1, mode="edge") if len(quantiles) > 1 else np.repeat(alone, 2)
+    places, steps = np.append(quantiles[0] - gaps[0], quantiles) + gaps / 2, 10.0 ** np.floor(np.log10(gaps) - 1)
+    return np.unique(np.round(places / steps) * steps)
 
 
 def aspect(found: pd.Series, day: np.ndarray) -> Aspect:

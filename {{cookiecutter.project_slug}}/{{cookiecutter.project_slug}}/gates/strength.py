@@ -138,9 +138,9 @@ def views(frame: pd.DataFrame, contract: Schema, names: list[str]) -> dict[str, 
         if column.role != "time":
             found[name] = numbers(values, column.type), column.type
         if column.type == "datetime":
-            minute, weekday = values.dt.hour * 60 + values.dt.minute, values.dt.day_of_week
-            found[f"{name} minute"] = minute.to_numpy(dtype=float), "float"
-            found[f"{name} weekday"] = weekday.to_numpy(dtype=float), "category"
+            minute = (values.dt.hour * 60 + values.dt.minute).to_numpy(dtype=float)
+            found[f"{name} minute"] = minute, "float"
+            found[f"{name} weekday"] = values.dt.day_of_week.to_numpy(dtype=float), "category"
     return found
 
 

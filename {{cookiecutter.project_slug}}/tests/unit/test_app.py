@@ -16,6 +16,7 @@ from {{ cookiecutter.project_slug }}.gates import verdict
 from {{ cookiecutter.project_slug }}.registry import tracking, versions
 from {{ cookiecutter.project_slug }}.serving import app as http
 from {{ cookiecutter.project_slug }}.serving import monitored, serve
+from {{ cookiecutter.project_slug }}.serving.client import SMOKE
 from {{ cookiecutter.project_slug }}.serving.swap import NOBODY
 from {{ cookiecutter.project_slug }}.serving.version import requested
 
@@ -229,6 +230,17 @@ def test_what_is_answered_is_logged_for_the_monitor(app, server, rows, monkeypat
     assert contract is server.champions.champion.version.contract
     assert given[0]["x"] == rows[0][0]["x"]
     assert scores.tolist() == [one["score"]]
+
+
+def test_made_up_rows_of_a_smoke_test_alone_are_no_traffic(app, server, rows, monkeypatch):
+    """Neither a real row under its header, nor a golden one without it, is left out."""
+    kept = []
+    monkeypatch.setattr(server.log, "add", lambda *values: kept.append(values))
+    serves = server.champions.champion
+    smoke, golden = {SMOKE: serves.version.digest}, body(serves.reader.example(serves.version.golden[0][0]))
+    for sent, headers, logged in ((golden, smoke, 0), (golden, {SMOKE: "another"}, 1), (body(rows[0][0]), smoke, 2)):
+        assert ask(app, "/predict", sent, **headers).status == 200
+        assert len(kept) == logged
 
 
 def test_the_access_log_names_the_request_and_no_value(app, rows, caplog):

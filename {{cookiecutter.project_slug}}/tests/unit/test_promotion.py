@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,6 +58,10 @@ def test_better_is_promoted_then_worse_is_refused_then_rolled_back(project, caps
     assert report["rows"] == {"test": 600, "overlap_dropped": 0, "compared": 600}
     assert all(test["passed"] for test in report["tests"])
     assert project.aliases() == {"challenger": "2", "champion": "2", "previous": "1"}
+    tags = tracking.client().get_registered_model(tracking.NAME).tags
+    (looked,) = [json.loads(value) for key, value in tags.items() if key.startswith("look.")]
+    when = record.read_parquet(verdict.TEST)["when"]  # so that a window moved a little is known for one
+    assert looked == {"look": 1, "from": str(when.min()), "until": str(when.max())}
 
     project.repro(GOOD * 1.001)  # as good, which is not better
     code, report = project.promote()

@@ -263,6 +263,12 @@ def test_the_reason_of_a_gate_is_that_of_its_telling_finding() -> None:
     ]
 
 
+def test_a_red_finding_is_the_verdict_of_a_test_that_passed() -> None:
+    """Somebody caught what judging raises."""
+    found = run.gate_report("g", phases_of(("pass", 1), ("fail", 11)))
+    assert (found["verdict"], found["reason"]) == ("fail", "found 11")
+
+
 def test_a_run_that_was_cut_short_is_told_beside_its_gates() -> None:
     """Exit code 1 says that tests failed, which the gates show; any other says that pytest did not get through."""
     phases = phases_of(("fail", 11), outcome="failed")

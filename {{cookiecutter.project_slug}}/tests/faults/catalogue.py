@@ -1,7 +1,7 @@
 """All faults, and the guards that stand outside `params.yaml: gates`.
 
 Harms speak of roles and types in `schema.yaml`, not of one table's columns, so that they stay true when the table is
-yours. A harm that finds nothing to break says so, and the fault counts as passed.
+yours. Where a table has nothing that a fault breaks, another one has to trip its gate.
 """
 
 from __future__ import annotations

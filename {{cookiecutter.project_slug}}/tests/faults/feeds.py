@@ -7,15 +7,22 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from project import Copy, Fault
+from project import Absent, Copy, Fault
 
 #: Where the split writes the training rows of a chunk.
 WRITE = "            to_train(frame[train[frame.index]]"
 
 
 def lose_rows(copy: Copy) -> None:
-    """Drop incomplete rows while splitting."""
-    copy.code("stages/split.py", WRITE, f"{WRITE}.dropna()")
+    """Drop incomplete rows while splitting, or every fiftieth where none is."""
+    some = "lambda rows: rows.notna().all(axis=1) & (rows.index % 50 > 0)"
+    copy.code("stages/split.py", WRITE, f"{WRITE}.loc[{some}]")
+
+
+def other_system(copy: Copy) -> None:
+    """The test rows come from another system, which counts in another unit."""
+    harm = f'            frame.loc[~train[frame.index], "{copy.number()}"] *= 3.0\n'
+    copy.code("stages/split.py", WRITE, harm + WRITE)
 
 
 def lose_drawn_rows(copy: Copy) -> None:
@@ -26,6 +33,7 @@ def lose_drawn_rows(copy: Copy) -> None:
 
 def impute_all(copy: Copy) -> None:
     """Fill gaps with a median over training and test rows together."""
+    copy.columns("feature", "float", "int", nullable=True)
     whole = "record.read_parquet(validate.VALID)"
     copy.code("stages/split.py", WRITE, f"            frame = frame.fillna({whole}.median(numeric_only=True))\n{WRITE}")
 
@@ -87,7 +95,8 @@ def thousandths_of_one(copy: Copy) -> None:
 
 def other_unit(copy: Copy) -> None:
     """A number comes in another unit in the newest rows, and stays within its declared range."""
-    name = copy.bounded()
+    copy.split_by_time()
+    name = copy.number()
     least = float(copy.declared[name].get("min") or 0.0)
 
     def change(table: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +110,10 @@ def other_unit(copy: Copy) -> None:
 
 def flood(copy: Copy) -> None:
     """A feed writes free text into a category."""
-    name = next(n for n in copy.columns("feature", "category") if not copy.declared[n].get("values"))
+    free = [name for name in copy.columns("feature", "category") if not copy.declared[name].get("values")]
+    if not free:
+        raise Absent("schema.yaml declares the values of every category")
+    name = free[0]
 
     def change(table: pd.DataFrame) -> pd.DataFrame:
         recent = copy.newest(table, NEW)
@@ -115,6 +127,8 @@ def nulls(nullable: bool) -> Callable[[Copy], None]:
     """A harm: half the newest rows lose a number that may (or may not) be null."""
 
     def harm(copy: Copy) -> None:
+        if nullable:
+            copy.split_by_time()
         name = copy.columns("feature", "float", "int", nullable=nullable)[-1]
 
         def change(table: pd.DataFrame) -> pd.DataFrame:
@@ -127,25 +141,28 @@ def nulls(nullable: bool) -> Callable[[Copy], None]:
 
 
 def as_text(copy: Copy) -> None:
-    """A number is written with its unit."""
-    name = copy.bounded()
+    """A number is written with its unit, in a file that knows types."""
+    name = copy.number()
+    if not copy.read()["ingest"]["source"].endswith(".parquet"):
+        raise Absent("ingest.source is read as text: a column of it has no type")
     copy.source(lambda table: table.assign(**{name: table[name].astype("str") + " units"}))
 
 
 def rename(copy: Copy) -> None:
     """A feature gets a nicer name."""
-    name = copy.bounded()
+    name = copy.number()
     copy.source(lambda table: table.rename(columns={name: f"{name}_new"}))
 
 
 def drop_column(copy: Copy) -> None:
     """A feature is gone."""
-    name = copy.bounded()
+    name = copy.number()
     copy.source(lambda table: table.drop(columns=name))
 
 
 def flip_labels(copy: Copy) -> None:
     """In the newest rows the classes change places; a number is doubled."""
+    copy.split_by_time()
     name = copy.columns("target")[0]
     values = copy.declared[name].get("values")
 
@@ -162,13 +179,13 @@ def flip_labels(copy: Copy) -> None:
 
 def constant(copy: Copy) -> None:
     """One number is the same in every row."""
-    name = copy.bounded()
+    name = copy.number()
     copy.source(lambda table: table.assign(**{name: table[name].median()}))
 
 
 def words(copy: Copy) -> None:
     """Every twentieth number is a word."""
-    name = copy.bounded()
+    name = copy.number()
 
     def change(table: pd.DataFrame) -> pd.DataFrame:
         text = table[name].astype("str").where(table[name].notna(), None)
@@ -196,7 +213,7 @@ def repeat_keys(copy: Copy) -> None:
 
 def rewrite_history(copy: Copy) -> None:
     """Values of old rows are not what they were when the last version was committed."""
-    name = copy.bounded()
+    name = copy.number()
 
     def change(table: pd.DataFrame) -> pd.DataFrame:
         old = copy.window(table) & ~copy.newest(table, 0.5) & (np.arange(len(table)) % 10 == 0)
@@ -222,6 +239,7 @@ CATALOGUE = (
     Fault("column renamed", "upstream tidied its names", "schema", rename),
     Fault("column dropped", "the source was rebuilt without it", "schema", drop_column),
     Fault("label balance flips", "new rows code the answer the other way", "drift", flip_labels),
+    Fault("test rows of another unit", "they come from another system", "drift", other_system),
     Fault("constant column", "a default replaced the feed", "columns", constant),
     Fault("text in a number", "someone typed a word", "quarantine", words),
     Fault("mixed time zones", "two feeds, one with offsets", "quarantine", mixed_zones),

@@ -76,7 +76,8 @@ def redeliver(copy: Copy) -> None:
         return pd.concat([table, again])
 
     copy.source(change)
-    copy.settings(lambda tree: tree["split"].update(by="hash"))
+    if copy.read()["split"]["by"] != "hash":
+        copy.settings(lambda tree: tree["split"].update(by="hash"))
 
 
 def split_entities(copy: Copy) -> None:
@@ -97,6 +98,7 @@ def split_entities(copy: Copy) -> None:
 
 def random_days(copy: Copy) -> None:
     """The test rows are days drawn at random."""
+    copy.split_by_time()
     day = 'known.assign(day=known["time"].dt.normalize())'
     copy.code(
         "stages/split.py",

@@ -21,7 +21,11 @@ CLOSED = re.compile(r"gate closed: (.+?): (.*)")
 
 
 class Unharmed(ValueError):
-    """A fault found nothing to break: it would prove nothing, so it must be mended."""
+    """A fault no longer fits the code that it breaks: it would prove nothing, so it must be mended."""
+
+
+class Absent(Exception):
+    """This table or its settings have nothing that the fault breaks: another one has to trip its gate."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Copy:
         return columns
 
     def columns(self, role: str, *kinds: str, nullable: bool | None = None) -> list[str]:
-        """Names of the columns of a role, of some types, that may or may not be null. Raises Unharmed for none."""
+        """Names of the columns of a role, of some types, that may or may not be null. Raises Absent for none."""
         found = [
             name
             for name, column in self.declared.items()
@@ -128,7 +132,7 @@ class Copy:
             and nullable in (None, column.get("nullable", False))
         ]
         if not found:
-            raise Unharmed(f"schema.yaml has no {role} column of type {' or '.join(kinds) or 'any'}: mend the fault")
+            raise Absent(f"schema.yaml has no {role} column of type {' or '.join(kinds) or 'any'}")
         return found
 
     def bounded(self) -> str:
@@ -136,17 +140,35 @@ class Copy:
         for name in self.columns("feature", "float", "int", nullable=False):
             if self.declared[name].get("max", 0) > 0:
                 return name
-        raise Unharmed("schema.yaml bounds no numeric feature: mend the fault")
+        raise Absent("schema.yaml bounds no numeric feature")
+
+    def number(self) -> str:
+        """A numeric feature that may not be null: the one of `bounded`, if there is any."""
+        try:
+            return self.bounded()
+        except Absent:
+            return self.columns("feature", "float", "int", nullable=False)[0]
+
+    def split_by_time(self) -> None:
+        """Raises Absent unless the newest rows are the test rows."""
+        if self.read()["split"]["by"] != "time":
+            raise Absent("the split is not by time, so new rows are on either side of it")
 
     def source(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-        """Change the table that `ingest.source` names. Raises Unharmed when it is as it was."""
-        path = next(self.root.glob(self.read()["ingest"]["source"]))
-        parquet = path.suffix == ".parquet"
-        before = pd.read_parquet(path) if parquet else pd.read_csv(path)
+        """Change the table that `ingest.source` names; of several files the first holds all of it then.
+
+        Raises Absent when there is none, or when it is as it was.
+        """
+        paths = sorted(self.root.glob(self.read()["ingest"]["source"]))
+        if not paths:
+            raise Absent("ingest.source names no file here")
+        parquet = paths[0].suffix == ".parquet"
+        before = pd.concat([pd.read_parquet(p) if parquet else pd.read_csv(p) for p in paths], ignore_index=True)
         after = change(before.copy()).reset_index(drop=True)
         if after.equals(before):
-            raise Unharmed(f"{path.name} is as it was: mend the fault")
-        write_as(path, after, before) if parquet else after.to_csv(path, index=False)
+            raise Absent(f"{paths[0].name} has nothing of that kind")
+        for path, part in zip(paths, [after, *[after.iloc[:0]] * (len(paths) - 1)], strict=True):
+            write_as(path, part, before) if parquet else part.to_csv(path, index=False)
 
     @property
     def time(self) -> str | None:

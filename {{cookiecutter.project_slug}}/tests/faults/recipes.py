@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from project import PACKAGE, Copy, Fault, Unharmed
+from project import PACKAGE, Absent, Copy, Fault, Unharmed
 
 
 def arguments(copy: Copy, **changed: object) -> None:
-    """Change arguments of the estimator that are there. Raises Unharmed when they are not."""
+    """Change arguments of the estimator that are there. Raises Absent when they are not."""
     known = copy.read()["train"]["arguments"]
     missing = sorted(set(changed) - set(known))
     if missing:
-        raise Unharmed(f"train.arguments has no {', '.join(missing)}: mend the fault")
+        raise Absent(f"train.arguments has no {', '.join(missing)}")
     copy.settings(lambda tree: tree["train"]["arguments"].update(changed))
 
 
@@ -36,8 +36,12 @@ def freeze_learning(copy: Copy) -> None:
 
 
 def no_seed(copy: Copy) -> None:
-    """The estimator draws anew each time."""
-    copy.code("model.py", "made.set_params(random_state=seed)", "made.set_params(random_state=None)")
+    """Each training draws its rows anew."""
+    copy.code(
+        "model.py",
+        "    y = contract.encode_target(",
+        "    frame = frame.sample(frac=0.9)\n    y = contract.encode_target(",
+    )
 
 
 def nan_on_missing(copy: Copy) -> None:
@@ -62,8 +66,16 @@ def raise_the_bar(copy: Copy) -> None:
 
 
 def overconfident(copy: Copy) -> None:
-    """Answers are pushed towards certainty."""
-    answers(copy, "p**1.5 / (p**1.5 + (1 - p) ** 1.5) if p.ndim == 1 else p**2 / (p**2).sum(axis=1, keepdims=True)")
+    """Answers are pushed towards certainty; numbers away from their mean."""
+    number = copy.read("schema.yaml")["task"] == "regression"
+    sharper = "p**1.5 / (p**1.5 + (1 - p) ** 1.5) if p.ndim == 1 else p**2 / (p**2).sum(axis=1, keepdims=True)"
+    answers(copy, "1.6 * p - 0.6 * p.mean()" if number else sharper)
+
+
+def other_rows(copy: Copy) -> None:
+    """Every answer stands beside the next row."""
+    copy.code("stages/evaluate.py", "columns(model.predict(fitted, test, contract))",
+              "np.roll(columns(model.predict(fitted, test, contract)), 1, axis=0)")  # fmt: skip
 
 
 def break_slice(copy: Copy) -> None:
@@ -94,7 +106,7 @@ def wrong_direction(copy: Copy) -> None:
     signs = copy.read()["train"]["arguments"].get("monotonic_cst") or {}
     wanted = {direction["column"] for direction in copy.read()["posttrain"]["directions"]}
     if not wanted & set(signs):
-        raise Unharmed("train.arguments.monotonic_cst names no column of posttrain.directions: mend the fault")
+        raise Absent("train.arguments.monotonic_cst names no column of posttrain.directions")
     arguments(copy, monotonic_cst={name: -sign if name in wanted else sign for name, sign in signs.items()})
 
 
@@ -103,7 +115,7 @@ def ignore_feature(copy: Copy) -> None:
     wanted = [direction["column"] for direction in copy.read()["posttrain"]["directions"]]
     name = next((n for n in copy.columns("feature", "float", "int") if n in wanted), None)
     if name is None:
-        raise Unharmed("posttrain.directions names no numeric feature: mend the fault")
+        raise Absent("posttrain.directions names no numeric feature")
     copy.code(
         "features.py",
         '    return np.asarray(columns, dtype="float64")\n',
@@ -164,6 +176,7 @@ def scale_by_batch(copy: Copy) -> None:
 
 def fill_from_above(copy: Copy) -> None:
     """A gap takes the value of the row before: in a request of one row there is none."""
+    copy.columns("feature", "float", "int", nullable=True)
     copy.code(
         "features.py",
         '    return np.asarray(columns, dtype="float64")\n',
@@ -194,6 +207,7 @@ FAULTS = (
     Fault("worse than linear", "tuned on the training loss", "baseline", learn_by_heart),
     Fault("not good enough", "the bar was raised, and the model was not", "threshold", raise_the_bar),
     Fault("over-confident answers", "scores were sharpened by hand", "calibration", overconfident),
+    Fault("answers of other rows", "joined by position after a sort", "baseline", other_rows),
     Fault("one slice is broken", "one customer has a rule of his own", "slices", break_slice),
     Fault("a slice is not there", "its source stopped, and nobody asks", "slices", lose_slice),
     Fault("wrong direction", "the constraint has the wrong sign", "behaviour", wrong_direction),

@@ -119,8 +119,9 @@ def show(results: list[Result]) -> None:
     table = Table("fault", "how a team gets there", "must close", "closed by", "s", box=None, pad_edge=False)
     for result in results:
         by = ", ".join(result["closed_by"]) or "nothing"
-        mark = "[green]" if result["closed"] else "left out: " if result["left_out"] else "[red]NOT CLOSED: "
-        table.add_row(*(result[k] for k in ("fault", "cause", "gate")), mark + by, str(result["seconds"]))
+        mark = "[green]" if result["closed"] else "[red]NOT CLOSED: "
+        found = "left out" if result["left_out"] else mark + by
+        table.add_row(*(result[k] for k in ("fault", "cause", "gate")), found, str(result["seconds"]))
     Console(width=150).print(table)
     for result in results:
         if not result["closed"]:

@@ -22,6 +22,7 @@ BROKEN = {
     ("non-inferior", "runs, by `4 days`"),
     ("threshold", "runs of 8 days"),
     ("threshold power", "runs of 8 days"),
+    ("threshold power", "runs, by `4 days`"),
     ("threshold power", "runs, by `7 days`"),
     ("twelve looks", "runs of 8 days"),
 }

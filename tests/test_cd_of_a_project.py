@@ -135,7 +135,9 @@ def served(environment: str) -> str:
 
 def unreadable(dockerfile: str) -> str:
     """Return a Dockerfile whose server may not read its model."""
-    return dockerfile.replace("USER 10001", "RUN chmod -R go= bundle\nUSER 10001")
+    copied = "COPY bundle bundle"
+    assert copied in dockerfile
+    return dockerfile.replace(copied, f"USER 0\n{copied}\nRUN chmod -R go= bundle\nUSER 10001")
 
 
 @pytest.fixture(scope="module")

@@ -95,8 +95,8 @@ def break_slice(copy: Copy) -> None:
 
 def lose_slice(copy: Copy) -> None:
     """Of a column whose every value must be served, the test set has no row of one."""
-    name, source = copy.read()["evaluate"]["slices"][-1], pd.read_parquet(copy.root / "data/test.parquet")
-    known = sorted(source[name].dropna().unique().tolist())
+    name, test = copy.read()["evaluate"]["slices"][-1], pd.read_parquet(copy.root / "data/test.parquet")
+    known = sorted(test[name].dropna().unique().tolist())
     copy.settings(lambda tree: tree["columns"][name].update(values=[*known, type(known[-1])(99)]), "schema.yaml")
     copy.settings(lambda tree: tree["gates"]["posttrain"]["slices"].update(required=[name]))
 

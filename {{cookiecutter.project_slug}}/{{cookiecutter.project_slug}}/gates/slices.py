@@ -77,7 +77,8 @@ def members(column: pd.Series) -> dict[str, np.ndarray]:
 
 def absent(column: pd.Series, declared: Sequence[object] | None) -> list[str]:
     """The declared values of a column that no row has: nothing can be said of how they are served."""
-    return [str(value) for value in declared or () if str(value) not in members(column)]
+    known = members(column)
+    return [str(value) for value in declared or () if str(value) not in known]
 
 
 def estimate(gain: np.ndarray, blocks: np.ndarray, confidence: float, alpha: float) -> intervals.Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import os
 import re
@@ -338,6 +339,16 @@ def test_a_verdict_is_made_where_it_is_read() -> None:
     for said in ran.values():
         at = [session for _, session in said].index("repro")
         assert said[at + 1] == (said[at][0], "gates")
+
+
+def test_the_fault_of_an_edited_report_is_judged_by_what_the_session_runs() -> None:
+    """The fault may not be stopped by another command than the one that workflows give to nox."""
+    noxfile = ast.parse((ROOT / PROJECT / "noxfile.py").read_text(encoding="utf-8"))
+    session = next(node for node in noxfile.body if isinstance(node, ast.FunctionDef) and node.name == "gates")
+    inside = [node for node in ast.walk(session) if isinstance(node, ast.Call) and ast.unparse(node.func) == "inside"]
+    (words,) = [[ast.literal_eval(word) for word in call.args[1:]] for call in inside]
+    faults = (ROOT / PROJECT / "tests" / "faults" / "process.py").read_text(encoding="utf-8")
+    assert f'GATES = "{" ".join(words)}"\n' in faults
 
 
 def test_the_template_runs_what_its_readme_says() -> None:

@@ -259,11 +259,13 @@ def test_what_the_monitor_found_is_given_to_what_runs(site: Path) -> None:
     (site / "reports" / "monitor.json").write_text('{"decision": "é"}', encoding="utf-8")
     command = (sys.executable, "infra/deploy.py", "show", "production", "team/project")
     assert with_docker(site, *command).returncode == 0
-    assert "shown" not in (site / "docker" / "state.json").read_text(encoding="utf-8")
+    inside = site / "docker" / "project-production"
+    assert not inside.exists()
     assert delivered(site, OLD).returncode == 0
     assert with_docker(site, *command).returncode == 0
-    found = json.loads((site / "docker" / "state.json").read_text(encoding="utf-8"))
-    assert found["shown"] == {"project-production": '{"decision": "é"}'}
+    (found,) = (path for path in inside.rglob("*") if path.is_file())
+    assert found == inside / "reports" / "monitor.json"
+    assert found.read_text(encoding="utf-8") == '{"decision": "é"}'
 
 
 def state(site: Path) -> tuple[str | None, str | None]:

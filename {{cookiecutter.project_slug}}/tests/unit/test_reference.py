@@ -172,7 +172,7 @@ def test_a_value_that_took_the_place_of_a_frequent_one_is_seen(often: float, val
     assert drift.distances(*tables, ordered=True) == 0.5
 
 
-@pytest.mark.parametrize(("value", "side"), [(5.0, 0.025), (0.0, 0.5), (-3.0, 0.015)])
+@pytest.mark.parametrize(("value", "side"), [(5.0, 0.025), (0.0, 0.5), (-3.0, 0.015), (9.96, 0.05)])
 def test_a_constant_that_moved_is_seen(value: float, side: float) -> None:
     """By half a hundredth of itself, or by a half."""
     found = reference.binned(pd.Series(np.full(9, value)))

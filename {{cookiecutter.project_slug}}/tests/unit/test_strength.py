@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_info
 
 from {{ cookiecutter.project_slug }}.gates import strength
 
@@ -55,6 +57,33 @@ def test_a_time_tells_by_its_hour_and_its_weekday(rows_of: Make, contract_of: Ma
     assert names[0] == ("when minute" if unit == "h" else "when weekday")
     later = frame.assign(when=pd.Timestamp("2024-01-01") + pd.to_timedelta(late * 70, unit="D"))
     assert (alone(later, contract)["when"] > 0.99) == (role == "feature")
+
+
+@pytest.mark.parametrize("role", ["time", "feature"])
+def test_the_views_of_a_time(rows_of: Make, contract_of: Make, role: str) -> None:
+    """Its minute of the day, its weekday, and, of a feature, its date; null is none."""
+    when = pd.Series(pd.to_datetime(["2024-01-01 13:45", None, "2024-01-07 00:01"]))
+    frame, contract = rows_of(3).assign(when=when), contract_of(when={"role": role, "nullable": True})
+    found = strength.views(frame, contract, ["when"])
+    day = {} if role == "time" else {"when": ([0.0, np.nan, 468_960.0], "datetime")}
+    told = day | {"when minute": ([825.0, np.nan, 1.0], "float"), "when weekday": ([0.0, np.nan, 6.0], "category")}
+    assert {name: kind for name, (_, kind) in found.items()} == {name: kind for name, (_, kind) in told.items()}
+    for name, (values, _) in found.items():
+        np.testing.assert_array_equal(values, told[name][0])
+    assert {values.dtype.name for values, _ in strength.views(frame[::2], contract, ["when"]).values()} == {"float64"}
+
+
+def test_the_probe_is_fitted_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the last bits of its sums would depend on the machine."""
+    seen = []
+
+    def fit(model: HistGradientBoostingClassifier, x: np.ndarray, y: np.ndarray) -> HistGradientBoostingClassifier:
+        seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp")
+        return model
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", fit)
+    strength.trees(np.zeros((4, 1)), np.array([0, 1, 0, 1]), 2)
+    assert set(seen) == {1}
 
 
 def test_a_target_half_of_which_is_its_greatest_value_has_two_classes(contract_of: Make) -> None:

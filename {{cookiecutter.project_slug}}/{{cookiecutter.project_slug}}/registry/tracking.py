@@ -32,6 +32,9 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # a server answers only when its own store has taken the whole artefact
+    # Files pass through the server, which would send us to its store instead: out of our reach, a minute for each.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
 #: Seconds in which a server must say anything at all.
 PATIENCE = 3

@@ -161,10 +161,11 @@ def test_a_token_guards_what_says_something(home, server, rows, monkeypatch):
     app = http.application(server, serve.schema.load(), "a title")
     row = body(rows[0][0])
     for path, parts in (("/predict", [row]), ("/version", []), ("/metrics", [])):
-        for wrong in ({}, {"authorization": "Bearer sesam"}, {"authorization": "sesame"}):
-            refused = ask(app, path, *parts, **wrong)
+        for wrong in (None, "Bearer sesam", "sesame", "Basic sesame"):
+            refused = ask(app, path, *parts, **({"authorization": wrong} if wrong else {}))
             assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
         assert ask(app, path, *parts, authorization="Bearer sesame").status == 200
+        assert ask(app, path, *parts, authorization="bearer sesame").status == 200  # RFC 9110, 11.1
     assert [ask(app, path).status for path in ("/healthz", "/readyz", "/docs")] == [200, 200, 200]
 
 

@@ -84,7 +84,8 @@ class Watchman:
 
     def welcome(self, headers: dict[bytes, bytes]) -> bool:
         """Whether the request bears the token; in a time that does not tell how much of it was right."""
-        return hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + self.server.token)
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self.server.token)
 
     def note(self, scope: Scope, status: int, nanoseconds: int, name: bytes) -> None:
         """Count and log one answer."""

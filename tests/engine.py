@@ -2,6 +2,7 @@
 
 Where an engine runs already, it is taken, and pulls what the Dockerfile begins with. The one that is started here, by
 root, has no network of its own, so a container shares the machine's; and what the Dockerfile begins with is made here.
+A second one has networks for its containers, in a namespace that sees nothing else: images are brought to it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from baking import ROOT
 from running import free_port
 
 DOCKER, BASE = "/usr/bin/docker", "base-of-the-tests"
+STAND_INS = ROOT / "tests" / "stand_ins" / "compose.yaml"
 # Nothing of the machine's network is changed.
 APART = ("--bridge=none", "--iptables=false", "--ip-masq=false", "--ip-forward=false")
 # The client, as the tests need it: a build shares the machine's network, and begins with the base image made here.
@@ -81,11 +86,61 @@ http: {{addr: "127.0.0.1:{port}"}}
                 process.terminate()
             for process in processes:
                 process.wait(60)
-            for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
-                if line.split()[1].startswith((f"{home}/", f"{short}/")):
-                    subprocess.run(["umount", "--lazy", line.split()[1]], check=True)
-            shutil.rmtree(short)
-            shutil.rmtree(home)
+            clear(home, short)
+
+
+class Networked(NamedTuple):
+    """An engine with networks: its client and what runs a program where the published ports are; what Compose adds."""
+
+    docker: str
+    front: tuple[str, ...]
+    stand_ins: Path | None
+
+    def take(self, engine: Engine, *images: str) -> None:
+        """Bring images from the engine that built them, and those that stand in for what cannot be pulled."""
+        if self.stand_ins is None:
+            return
+        folder = Path(tempfile.mkdtemp())
+        shutil.copytree(self.stand_ins.parent, folder, dirs_exist_ok=True)
+        shutil.copy(Path(sys.executable).parent / "rclone", folder)
+        engine.docker("build", "--quiet", "--network", "host", "--tag", "stand-ins", str(folder))
+        engine.docker("save", "--output", str(folder / "images"), "stand-ins", *images)
+        subprocess.run([*self.docker.split(), "load", "--quiet", "--input", folder / "images"], check=True)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def networked(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Networked]:
+    """Return the engine that runs already, or one of our own whose containers have networks."""
+    if not engine.variables:
+        yield Networked(DOCKER, (), None)
+        return
+    home, short, space = tmp_path_factory.mktemp("networked"), Path(f"/tmp/net-{os.getpid()}"), f"net-{os.getpid()}"
+    short.mkdir()
+    subprocess.run(["ip", "netns", "add", space], check=True)
+    front = ("nsenter", f"--net=/run/netns/{space}")
+    subprocess.run([*front, "ip", "link", "set", "lo", "up"], check=True)
+    socket = f"unix://{short}/docker.sock"
+    places = [f"--data-root={home}/data", f"--exec-root={short}/exec", f"--pidfile={short}/pid"]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen([*front, "dockerd", "--host", socket, *places], stdout=log, stderr=log)
+        try:
+            wait(Engine({"DOCKER_HOST": socket}, ""), home / "log")
+            yield Networked(f"{DOCKER} --host {socket}", front, STAND_INS)
+        finally:
+            process.terminate()
+            process.wait(60)
+            clear(home, short)
+            subprocess.run(["ip", "netns", "delete", space], check=True)
+
+
+def clear(*folders: Path) -> None:
+    """Remove what an engine left in its folders, mounts first."""
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        if line.split()[1].startswith(tuple(f"{folder}/" for folder in folders)):
+            subprocess.run(["umount", "--lazy", line.split()[1]], check=True)
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 def wait(engine: Engine, log: Path) -> None:

@@ -385,7 +385,8 @@ def prometheus(folder: Path, target: int, token: str) -> Iterator[Live]:
     environment = {"SERVE_TOKEN": token, "PATH": "/bin"}
     subprocess.run(["bash", "-euc", shell(folder)[0]], cwd=folder, env=environment, check=True)
     for name, changes in {
-        "prometheus.yml": {"localhost:8000": f"127.0.0.1:{target}", r"_interval: \d+s": "_interval: 1s"},
+        "prometheus.yml": {r"_interval: \d+s": "_interval: 1s"},
+        "targets.yml": {"localhost:8000": f"127.0.0.1:{target}"},
         "alerts.yml": {r"for: \w+": "for: 1s"},
     }.items():
         text = (folder / name).read_text(encoding="utf-8")

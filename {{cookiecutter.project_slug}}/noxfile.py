@@ -6,6 +6,8 @@ import configparser
 import json
 import os
 import platform
+import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -21,8 +23,10 @@ nox.options.sessions = ["lint", "types", "unit"]
 ROOT = Path(__file__).parent
 PACKAGE = "{{ cookiecutter.project_slug }}"
 BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-CRUFT = "cruft==2.16.0"
+CRUFT, JUPYTER = "cruft==2.16.0", "jupyterlab==4.6.6"
 DECIDES = "*/gates/*,*/monitoring/d*.py,*/stages/split.py,*/registry/promotion.py,*/registry/comparison.py"
+#: Of the services in compose.yaml.
+PASSWORDS = ("DATABASE_PASSWORD", "STORE_KEY", "STORE_SECRET", "SERVE_TOKEN", "GRAFANA_PASSWORD")
 LOCKS = {"requirements.lock": ("--group", "pipeline", "--group", "dev"), "requirements-serve.lock": ()}
 
 
@@ -197,10 +201,39 @@ def sbom(session: nox.Session) -> None:
 
 
 @nox.session
+def up(session: nox.Session) -> None:
+    """Start all of compose.yaml on this machine; passwords are made once, in .env."""
+    path = Path(".env")
+    known = path.read_text(encoding="utf-8") if path.exists() else ""
+    missing = [name for name in PASSWORDS if not re.search(rf"^{name}=.", known, re.MULTILINE)]
+    made = "".join(f"{name}={secrets.token_urlsafe(24)}\n" for name in missing)
+    path.touch(mode=0o600)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * (known[-1:] not in ("", "\n")) + made)
+    session.run("docker", "compose", "up", "--build", "--detach", "--wait", *session.posargs, external=True)
+    session.log("to promote into it: export MLFLOW_TRACKING_URI=http://127.0.0.1:5000")
+
+
+@nox.session
+def down(session: nox.Session) -> None:
+    """Stop all of compose.yaml; what is in its volumes stays, unless `-- --volumes` is there."""
+    session.run("docker", "compose", "down", *session.posargs, external=True)
+
+
+@nox.session
 def report(session: nox.Session) -> None:
     """Show what lies here as one page; `-- --against COMMIT` also what changed since a commit."""
     install(session)
     inside(session, "python", "-m", PACKAGE, "report", *session.posargs)
+
+
+@nox.session
+def notebook(session: nox.Session) -> None:
+    """Open notebooks/look.ipynb in a browser; or `-- ARGUMENTS` for `jupyter`, which is not in the lock."""
+    install(session)
+    session.run(uv(), "run", "--quiet", "--no-project", "--with", JUPYTER, "jupyter",
+                *(session.posargs or ["lab", "notebooks/look.ipynb"]), external=True,
+                env=environment() | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"})  # fmt: skip
 
 
 @nox.session

@@ -28,7 +28,7 @@ JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 # Folders and files of the generated project that a package of the same name would run into.
 FOLDERS = """
-    conftest data demo docs infra model monitoring noxfile reports test tests
+    conftest data demo docs infra model monitoring notebooks noxfile reports test tests
 """
 
 # The standard library as other Python versions know it: modules added or removed since 3.10.

@@ -60,7 +60,7 @@ LOCKED = """
     prompt_toolkit propcache psutil psycopg psycopg_binary public py_serializable pyarrow
     pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins
     pydot pygit2 pygments pygtrie pylab pyparsing pytest pytest_cov python_discovery
-    pythoncom pythonwin pywintypes referencing regress requests rfc3339_validator
+    pythoncom pythonwin pywintypes referencing regress requests requests_auth_aws_sigv4 rfc3339_validator
     rfc3986_validator rfc3987_syntax rich rpds ruamel ruff s3fs s3transfer scipy scmrepo
     semver setuptools shortuuid shtab six sklearn skops smmap sortedcontainers sqlalchemy
     sqlparse sqltrie starlette tabulate threadpoolctl tomlkit tqdm typeguard

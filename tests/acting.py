@@ -38,10 +38,30 @@ ACTIONS = {
         {"subject-name": "", "subject-digest": "", "subject-path": "", "push-to-registry": "false"},
         '{{ [ -z "$FILE" ] || sha256sum "$FILE"; echo "$SUBJECT@$DIGEST"; }} >> "{home}/attested"',
     ),
+    "aws-actions/configure-aws-credentials": (
+        {"role-to-assume": "", "aws-region": "", "role-duration-seconds": "3600"},
+        'test -n "$ACTIONS_ID_TOKEN_REQUEST_URL"; echo "AWS_REGION=$REGION" >> "$GITHUB_ENV"'
+        '; echo "$ROLE" >> "{home}/roles"',
+    ),
+    "google-github-actions/auth": (
+        dict.fromkeys(
+            (
+                "workload_identity_provider",
+                "service_account",
+                "project_id",
+                "token_format",
+                "id_token_audience",
+                "id_token_include_email",
+            ),
+            "",
+        ),
+        "false",
+    ),
+    "azure/login": (dict.fromkeys(("client-id", "tenant-id", "subscription-id"), ""), "false"),
     "actions/download-artifact": ({"name": "", "path": "."}, 'cp -RT "{home}/artifacts/$NAME" "$FROM"'),
 }
 PASSED_ON = {"DEPTH": "fetch-depth", "NAME": "name", "FROM": "path", "FILE": "subject-path", "SUBJECT": "subject-name",
-             "DIGEST": "subject-digest"}  # fmt: skip
+             "DIGEST": "subject-digest", "ROLE": "role-to-assume", "REGION": "aws-region"}  # fmt: skip
 
 
 class Ran(NamedTuple):
@@ -58,11 +78,11 @@ class Ran(NamedTuple):
 
 
 def workflows(project: Path) -> dict[str, Any]:
-    """Return a project's workflows and composite actions, parsed, by their paths below `.github`."""
+    """Return a project's workflows and composite actions, parsed, by their paths below `.github` or in the project."""
     root = project / ".github"
     return {
-        path.relative_to(root).as_posix(): yaml.safe_load(path.read_text(encoding="utf-8"))
-        for path in sorted(root.rglob("*.yml"))
+        path.relative_to(root if root in path.parents else project).as_posix(): yaml.safe_load(path.read_text("utf-8"))
+        for path in [*sorted(root.rglob("*.yml")), *project.glob("infra/login/*.yml")]
     }
 
 
@@ -165,7 +185,7 @@ def act(project: Path, home: Path, event: str, payload: dict[str, Any] | None = 
 def printed(lines: list[dict[str, Any]], job: str) -> str:
     """Return the last lines that the commands of a job printed, each after the job's name."""
     output = [line["msg"].rstrip() for line in lines if line.get("jobID") == job and line.get("raw_output")]
-    return "\n".join(f"{job}: {line}" for line in output[-60:])
+    return "\n".join(f"{job}: {line}" for line in output[-200:])
 
 
 def calls(home: Path) -> list[dict[str, Any]]:

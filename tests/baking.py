@@ -18,7 +18,7 @@ PROJECT = "{{cookiecutter.project_slug}}"
 QUESTIONS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 CLOUDS: list[str] = QUESTIONS["cloud"]
 EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-CONTRACT = {"README.md", "dvc.config", "login/action.yml"}  # what every infra/<cloud> has
+CONTRACT = {"README.md", "deploy.py", "dvc.config", "login/action.yml"}  # what every infra/<cloud> has
 VERBATIM: list[str] = QUESTIONS["_copy_without_render"]
 
 

@@ -148,7 +148,9 @@ def test_the_image_holds_what_it_needs_and_no_more(image: Image) -> None:
     assert 1e8 < size <= MOST
     run = ("run", "--rm", "--network", "none", "--entrypoint", "sh", f"{image.tag}:whole", "-c")
     held = image.engine.docker(*run, "ls --almost-all").split()
-    assert sorted(held) == sorted([".serve", "bundle", "params.yaml", "predictions", "reports", "schema.yaml", SLUG])
+    assert sorted(held) == sorted(
+        [".serve", "bundle", "params.yaml", "predictions", "reports", "schema.yaml", "scores", SLUG]
+    )
     assert image.engine.docker(*run, "find . -name '*.pyc' | wc -l") == "0"
 
 

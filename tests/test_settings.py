@@ -45,7 +45,7 @@ def test_settings_are_missed_set_and_held(bake: Bake, tmp_path: Path, api: Api) 
     assert lacking.returncode == 1
     assert "there is no ruleset 'main'" in lacking.stdout
     assert "nobody owns /params.yaml" in lacking.stdout
-    assert lacking.stdout.count("there is no environment") == 2
+    assert lacking.stdout.count("there is no environment") == 3
     assert settings(project, home, *ASKED).returncode == 0
     assert settings(project, home, *ASKED).returncode == 0
     assert settings(project, home).stdout == "settings: as the workflows rely on them\n"
@@ -54,7 +54,7 @@ def test_settings_are_missed_set_and_held(bake: Bake, tmp_path: Path, api: Api) 
     set_ = [(call["method"], call["path"].removeprefix("repos/team/project/")) for call in made]
     rights = ("PUT", "actions/permissions/workflow")
     first, again = [("POST", "rulesets"), rights], [("PUT", "rulesets/1000"), rights]
-    for name in ("staging", "production"):
+    for name in ("registry", "staging", "production"):
         first += [("PUT", f"environments/{name}"), ("POST", f"environments/{name}/deployment-branch-policies")]
         again += [("PUT", f"environments/{name}")]
     assert [one for one in set_ if one[0] != "GET"] == first + again
@@ -93,10 +93,10 @@ def test_what_somebody_weakened_is_named(
     ("name", "keys", "value", "named"),
     [
         ("permissions", ("default_workflow_permissions",), "write", "workflows: default_workflow_permissions is"),
-        ("environments", (1, "protection_rules"), [], "environment production: nobody has to approve"),
+        ("environments", (2, "protection_rules"), [], "environment production: nobody has to approve"),
         (
             "environments",
-            (0, "deployment_branch_policy"),
+            (1, "deployment_branch_policy"),
             None,
             "environment staging: deployment_branch_policy is null",
         ),

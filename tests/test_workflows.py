@@ -25,7 +25,8 @@ WORKFLOWS = {
     for place, root in {".": ROOT, PROJECT: ROOT / PROJECT}.items()
     for path in sorted((root / ".github" / "workflows").glob("*.y*ml"))
 }
-ACTIONS = sorted((ROOT / PROJECT / ".github" / "actions").glob("*/action.yml"))
+TOOLS = ROOT / PROJECT / ".github" / "actions" / "tools" / "action.yml"
+ACTIONS = [TOOLS, *sorted((ROOT / PROJECT / "infra").glob("*/login/action.yml"))]
 PINNED = re.compile(r"^ *(?:- )?uses: ([\w.-]+/[\w./-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)$", re.MULTILINE)
 # For each linter a fault that only it has to see: what becomes of a line, and the word it is reported by.
 FAULTS = {
@@ -75,7 +76,7 @@ def lint(command: list[str | Path], name: str, text: str, folder: Path) -> subpr
 def test_both_repositories_have_a_workflow() -> None:
     """What the other tests are repeated over is there."""
     assert {OWN, NIGHTLY, RELEASE, BAKED, TRAIN, CD, MONITOR} <= set(WORKFLOWS)
-    assert ACTIONS
+    assert len(ACTIONS) > 2
 
 
 @every_workflow
@@ -90,7 +91,9 @@ def test_linters_find_nothing(name: str, linter: tuple[str, list[str | Path]], t
     assert green.returncode == 0, green.stdout
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS.values(), *ACTIONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", [*WORKFLOWS.values(), *ACTIONS], ids=lambda path: f"{path.parents[1].name}-{path.parent.name}-{path.stem}"
+)
 def test_what_workflows_run_holds_no_trap_of_the_shell(path: Path) -> None:
     """Shellcheck reads every script in them; it has just seen the same script with an unquoted variable."""
     scripts = [step["run"] for step in steps_of(yaml.safe_load(path.read_text(encoding="utf-8"))) if "run" in step]
@@ -118,7 +121,7 @@ def pinned_in(text: str) -> set[str]:
     return {f"{action}@{commit}" for action, commit, _ in PINNED.findall(text)}
 
 
-@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parents[1].name)
 def test_a_composite_action_is_pinned_and_sound(path: Path, tmp_path: Path) -> None:
     """What workflows share is held to the same as they are; its inputs come as variables."""
     text = path.read_text(encoding="utf-8")
@@ -126,8 +129,9 @@ def test_a_composite_action_is_pinned_and_sound(path: Path, tmp_path: Path) -> N
     target = tmp_path / ".github/actions/one/action.yml"
     target.parent.mkdir(parents=True)
     shutil.copy(ROOT / PROJECT / ".github" / "zizmor.yml", tmp_path / ".github")
-    for planted, code in (('echo "${{ github.head_ref }}"', False), ("uv venv --quiet .tools", True)):
-        target.write_text(text.replace("uv venv --quiet .tools", planted), encoding="utf-8")
+    end = '    - name: planted\n      shell: bash\n      run: echo "${{ github.head_ref }}"\n'
+    for planted, code in ((end, False), ("", True)):
+        target.write_text(text + planted, encoding="utf-8")
         done = tool(tmp_path, "zizmor", "--offline", "--no-progress", "--persona=pedantic", target)
         assert (done.returncode == 0) == code, done.stdout
     done = tool(tmp_path, "check-jsonschema", "--builtin-schema", "vendor.github-actions", target)
@@ -155,8 +159,8 @@ def test_dependabot_waits_a_week_and_sees_every_action(root: Path, tmp_path: Pat
     assert [update["cooldown"]["default-days"] for update in updates] == [7] * len(updates)
     (seen,) = (update["directories"] for update in updates if update["package-ecosystem"] == "github-actions")
     where = {
-        f"/{file.parent.relative_to(root).as_posix()}"
-        for file in root.rglob(".github/**/*.yml")
+        re.sub(r"^/infra/\w+/", "/infra/", f"/{file.parent.relative_to(root).as_posix()}")
+        for file in [*root.rglob(".github/**/*.yml"), *root.rglob("infra/**/action.yml")]
         if fetched(yaml.safe_load(file.read_text(encoding="utf-8")))
     }
     # Of the root it looks into the folder of workflows; elsewhere into the very folder.
@@ -170,7 +174,7 @@ def test_dependabot_waits_a_week_and_sees_every_action(root: Path, tmp_path: Pat
 def test_a_push_needs_no_secret(name: str) -> None:
     """The first push of a fresh project is green without any account; who tells, reads or keeps has GitHub's token."""
     assert "secrets" not in text_of(name)
-    delivers = {"model", "image", "staging", "production", "record"}  # `champion` asks no one but its own artefacts
+    delivers = {"model", "record"}  # what writes images, or deploys, logs in by infra/login
     with_token = {key for key, job in jobs_of(name).items() if re.search(r"github\.token|GITHUB_TOKEN", str(job))}
     assert with_token == {
         TRAIN: {"comment"},
@@ -193,11 +197,40 @@ def test_a_job_that_writes_runs_no_code_of_the_change(name: str) -> None:
     asked = {"pull_request", "workflow_call", "pull_request_target", "workflow_run"} & set(parsed[True])
     for key, job in jobs_of(name).items():
         steps = job.get("steps", [])
-        if "write" in job["permissions"].values():
+        named = {scope for scope, right in job["permissions"].items() if right == "write"}
+        # With a token that says who it is, a job may ask a cloud for what its role may there, and nothing of GitHub.
+        if named - {"id-token"}:
             assert not any("nox" in str(step) or "actions/tools" in str(step) for step in steps), key
             assert not asked or not any("checkout" in step.get("uses", "") for step in steps), key
         for step in steps:
             assert "checkout" not in step.get("uses", "") or step["with"]["persist-credentials"] is False, key
+
+
+@pytest.mark.parametrize("name", [name for name in WORKFLOWS if name.startswith(PROJECT)])
+def test_a_job_is_in_the_cloud_what_its_work_asks_for(name: str) -> None:
+    """Who trains is not who promotes, nor who deploys; a change that nobody has read may look at data at most."""
+    roles = {
+        f"{Path(name).stem} {key}": (step["with"]["role"], job.get("environment", {}).get("name"))
+        for key, job in jobs_of(name).items()
+        for step in job.get("steps", ())
+        if step.get("uses") == "./infra/login"
+    }
+    assert roles == {
+        TRAIN: {"train model": ("reader", None)},
+        CD: {
+            "cd model": ("trainer", None),
+            "cd image": ("promoter", "registry"),
+            "cd staging": ("deployer", "staging"),
+            "cd production": ("deployer", "production"),
+            "cd champion": ("promoter", "registry"),
+        },
+        MONITOR: {"monitor look": ("trainer", None)},
+    }.get(name, {})
+    of_a_cloud = {key for key, job in jobs_of(name).items() if "./infra/login" in str(job)}
+    attests = {key for key, job in jobs_of(name).items() if "attest-build-provenance" in str(job)}
+    calls = {key for key, job in jobs_of(name).items() if "uses" in job}
+    asks = {key for key, job in jobs_of(name).items() if job["permissions"].get("id-token") == "write"}
+    assert asks == of_a_cloud | attests | calls
 
 
 def test_what_is_released_takes_nothing_from_a_cache() -> None:
@@ -207,7 +240,7 @@ def test_what_is_released_takes_nothing_from_a_cache() -> None:
     assert tools
     assert [step["with"] for step in tools] == [{"cache": "false"}] * len(tools)
     assert not any("cache" in step.get("uses", "") for step in steps)
-    (uv,) = (step for step in steps_of(yaml.safe_load(ACTIONS[0].read_text(encoding="utf-8"))) if "uses" in step)
+    (uv,) = (step for step in steps_of(yaml.safe_load(TOOLS.read_text(encoding="utf-8"))) if "uses" in step)
     assert uv["with"]["enable-cache"] == "${{ inputs.cache }}"
 
 

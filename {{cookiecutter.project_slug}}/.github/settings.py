@@ -36,8 +36,8 @@ RULES: dict[str, dict[str, Any]] = {
 }
 #: What a workflow's token may do where it says nothing else; the second lets `monitor` open its pull request.
 TOKEN = {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": True}
-#: Where cd deploys: what may, and whether somebody must approve it.
-ENVIRONMENTS = {"staging": False, "production": True}
+#: What cd writes to, from main alone, and whether somebody must approve it.
+ENVIRONMENTS = {"registry": False, "staging": False, "production": True}
 NAMED = {"protected_branches": False, "custom_branch_policies": True}
 RULESET: dict[str, Any] = {
     "name": "main",

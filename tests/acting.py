@@ -28,6 +28,7 @@ ACTIONS = {
         {"fetch-depth": "1", "persist-credentials": "true"},
         'git clone --quiet $([ "$DEPTH" = 0 ] || echo "--depth $DEPTH") "file://{project}" .',
     ),
+    "hashicorp/setup-terraform": ({"terraform_version": "", "terraform_wrapper": "true"}, "true"),
     "actions/setup-python": ({"python-version": ""}, "true"),
     "astral-sh/setup-uv": ({"cache-dependency-glob": "", "enable-cache": "auto"}, 'echo "{home}/uv" >> "$GITHUB_PATH"'),
     "actions/upload-artifact": (

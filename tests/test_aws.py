@@ -8,18 +8,21 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import pytest
-from acting import SCRIPTS, act
+from acting import DOUBLES, SCRIPTS, act
 from baking import ROOT, commit
 from clouds import terraform
 from conftest import Bake
+from engine import Engine
 from running import SLUG, command, digest, free_port, run, works
 from stores import Registry, Server, answers, binaries
+from test_cd_of_a_project import ASK, DELIVERED, Site, removed, unreadable
 
 ANSWERS = {
     "github_repository": "Team/Flights",
@@ -336,10 +339,10 @@ def registry(cloud: Cloud, started: Path, postgres: Server) -> Iterator[dict[str
         return text
 
     found = {}
-    for name in ("promoter", "roles", "trainer"):
+    for name in ("tables", "promoter", "roles", "trainer"):
         order = [local(word) for word in containers[name]["command"]]
         variables = cloud.variables | {key: local(value) for key, value in inside[name].items()}
-        if name == "roles":
+        if name in ("tables", "roles"):
             for _ in range(2):  # each start of the task does it again
                 subprocess.run(order, check=True, env=os.environ | variables)
             continue
@@ -391,6 +394,72 @@ def test_the_trainer_cannot_move_champion(cloud: Cloud, registry: dict[str, Regi
     tags = registry["promoter"].ask("model-versions/get", name=SLUG, version="1")["model_version"]["tags"]
     assert {"key": "digest", "value": first} in tags
     trainer.ask("registered-models/alias", "POST", name=SLUG, alias="challenger", version="1")
+
+
+@pytest.fixture
+def site(cloud: Cloud, bake: Bake, engine: Engine, tmp_path: Path) -> Iterator[Site]:
+    """Return a project whose images go to a real registry, and whose services run on a real engine."""
+    project, name = bake(tmp_path / "bake", cloud="aws"), f"project{uuid.uuid4().hex[:8]}"
+    here = {"staging": "http://127.0.0.1:8001", "production": "http://127.0.0.1:8000"}
+    made = cloud.created | {"registry": engine.registry, "environments": here}
+    (project / "infra/created.json").write_text(json.dumps(made), encoding="utf-8")
+    for place in ("infra/dvc.config", ".dvc/config"):
+        shutil.copy(cloud.infra / "dvc.config", project / place)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/aws").symlink_to(SCRIPTS / "aws")
+    (tmp_path / "gh").mkdir()
+    path = os.pathsep.join([str(DOUBLES / "fargate"), str(tmp_path / "bin"), engine.variables.get("PATH", "")])
+    more = {"PATH": path, "FARGATE": name, "ACTIONS_ID_TOKEN_REQUEST_URL": "https://github"}
+    found = Site(project, tmp_path, engine._replace(variables=engine.variables | cloud.variables | more), name)
+    try:
+        yield found
+    finally:
+        removed(found)
+
+
+@pytest.mark.slow
+def test_main_reaches_production_and_what_fails_is_taken_back(cloud: Cloud, site: Site) -> None:
+    """By the workflows as they are: each job in its role, with the log of production and what the monitor found."""
+    ran = site.push("first")
+    assert {job: ran.jobs.get(job) for job in DELIVERED} == dict.fromkeys(DELIVERED, "success"), ran.red
+    first, roles = site.image("production"), cloud.created["roles"]
+    assert site.image("staging") == first
+    assert works(cloud.deploy(site.home, "current", "production", "x")).strip() == first
+    opened = (site.home / "first/roles").read_text(encoding="utf-8").split()
+    assert opened == [roles[one] for one in ("trainer", "promoter", "deployer", "deployer", "promoter")]
+
+    token = cloud.environment(cloud.task("production")["server"])["SERVE_TOKEN"]
+    run = (
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        "--volume",
+        f"{site.project}/demo:/demo:ro",
+        "--env",
+        f"SERVE_TOKEN={token}",
+    )
+    assert int(site.engine.docker(*run, "--entrypoint", "python", first, "-c", ASK, "2013-08-25", "2013-09-01")) > 200
+    time.sleep(5)
+    site.engine.docker("cp", f"{site.name}-production:/app/predictions", str(site.home / "task"))
+    bucket = cloud.created["predictions"]
+    for path in (site.home / "task").rglob("*.parquet"):
+        key = f"production/task-1/{path.relative_to(site.home / 'task').as_posix()}"
+        cloud.client("s3").upload_file(str(path), bucket, key)
+    ran = site.start("healthy", "monitor", "workflow_dispatch", {"inputs": {"until": "2013-09-01"}})
+    assert ran.jobs["look"] == "success", ran.red
+    assert "healthy: nothing calls for a retraining" in ran.summary
+    metrics = cloud.client("cloudwatch").list_metrics(Namespace=cloud.created["name"])["Metrics"]
+    assert "Drift" in {one["MetricName"] for one in metrics}
+
+    dockerfile = site.project / "Dockerfile"
+    dockerfile.write_text(unreadable(dockerfile.read_text(encoding="utf-8")), encoding="utf-8")
+    ran = site.push("broken")
+    assert (ran.jobs["image"], ran.jobs["staging"]) == ("success", "failure"), ran.red
+    assert "became healthy" in ran.red
+    assert f"staging runs {first} at " in ran.red
+    assert site.image("staging") == site.image("production") == first
+    assert works(cloud.deploy(site.home, "current", "staging", "x")).strip() == first
 
 
 def test_all_of_it_is_destroyed(cloud: Cloud) -> None:

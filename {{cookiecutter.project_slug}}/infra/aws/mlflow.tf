@@ -57,9 +57,10 @@ locals {
     mountPoints            = [{ sourceVolume = "scratch", containerPath = "/tmp", readOnly = false }]
     logConfiguration       = local.logging
   }
+  database = { for role in local.servers : role => "${role}@${aws_db_instance.mlflow.endpoint}/mlflow?sslmode=require" }
   mlflow_command = { for role in local.servers : role => [
     "/opt/venv/bin/mlflow", "server", "--host=0.0.0.0", "--port=${local.doors[role].port}", "--workers=1",
-    "--backend-store-uri=postgresql+psycopg://${role}@${aws_db_instance.mlflow.endpoint}/mlflow?sslmode=require",
+    "--backend-store-uri=postgresql+psycopg://${local.database[role]}",
     "--no-serve-artifacts", "--default-artifact-root=s3://${module.mlflow.name}",
     "--allowed-hosts=*", # who gets in is the door's decision
   ] }
@@ -89,6 +90,14 @@ resource "aws_ecs_task_definition" "mlflow" {
     name = "scratch"
   }
   container_definitions = jsonencode([
+    # Makes them, or brings those of an older MLflow up to date.
+    merge(local.mlflow_server, {
+      name        = "tables"
+      command     = ["/opt/venv/bin/mlflow", "db", "upgrade", "postgresql+psycopg://${local.database["promoter"]}"]
+      environment = local.mlflow_environment
+      secrets     = [{ name = "PGPASSWORD", valueFrom = module.password["promoter"].arn }]
+      essential   = false
+    }),
     merge(local.mlflow_server, {
       name         = "promoter"
       command      = local.mlflow_command["promoter"]
@@ -96,6 +105,7 @@ resource "aws_ecs_task_definition" "mlflow" {
       secrets      = [{ name = "PGPASSWORD", valueFrom = module.password["promoter"].arn }]
       portMappings = [{ containerPort = local.doors["promoter"].port }]
       healthCheck  = local.mlflow_health["promoter"]
+      dependsOn    = [{ containerName = "tables", condition = "SUCCESS" }]
       essential    = true
     }),
     merge(local.mlflow_server, {
@@ -108,7 +118,7 @@ resource "aws_ecs_task_definition" "mlflow" {
         EOT
       ]
       environment = [
-        { name = "DATABASE", value = "postgresql://promoter@${aws_db_instance.mlflow.endpoint}/mlflow?sslmode=require" },
+        { name = "DATABASE", value = "postgresql://${local.database["promoter"]}" },
         { name = "ROLES", value = file("${path.module}/roles.sql") },
       ]
       secrets = [

@@ -39,34 +39,39 @@ OTHER_STDLIB = """
 
 # Every top-level module that requirements.lock installs; tests/test_hooks.py compares.
 LOCKED = """
-    adbc_driver_duckdb aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aioitertools
-    aiosignal alembic amqp annotated_doc annotated_types antlr4 anyio appdirs argcomplete
-    arrow ast_serialize asyncssh attr attrs billiard blinker boolean boto3 botocore
-    cachetools celery certifi cffi cfgv chardet charset_normalizer check_jsonschema click
-    click_didyoumean click_plugins click_repl cloudpickle colorama colorlog configobj
-    contourpy coverage cryptography cycler cyclonedx cyclonedx_py databricks dateutil
-    defusedxml dependency_groups dictdiffer diskcache distlib distro docker dotenv dpath
-    duckdb dulwich dvc dvc_data dvc_http dvc_objects dvc_render dvc_s3 dvc_studio_client
-    dvc_task ecs_logging entrypoints execnet fastapi fastapi_offline filelock flask
-    flask_cors flatten_dict flufl fonttools fqdn frozenlist fsspec funcy git gitdb google
-    grandalf graphene graphql graphql_relay gto gunicorn h11 httptools huey humanize hydra
-    identify idna importlib_metadata iniconfig isapi isoduration iterative_telemetry
-    itsdangerous jinja2 jmespath joblib jsonpointer jsonschema jsonschema_specifications
-    kiwisolver kombu lark librt license_expression lxml mako markdown_it markupsafe
-    matplotlib mdurl mlflow mpl_toolkits multidict mypy mypy_extensions mypyc narwhals
-    networkx nodeenv nox numpy omegaconf opentelemetry orjson packageurl packaging
-    packaging_legacy_version pandas pandera pathspec pil pip_requirements_parser
-    platformdirs pluggy pre_commit pre_commit_hooks prettytable prometheus_client
-    prompt_toolkit propcache psutil psycopg psycopg_binary public py_serializable pyarrow
-    pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins
+    adbc_driver_duckdb adlfs aiobotocore aiohappyeyeballs aiohttp aiohttp_retry
+    aioitertools aiosignal alembic amqp annotated_doc annotated_types antlr4 anyio
+    appdirs argcomplete arrow ast_serialize asyncssh attr attrs azure billiard
+    blinker boolean boto3 botocore cachetools celery certifi cffi cfgv chardet
+    charset_normalizer check_jsonschema click click_didyoumean click_plugins
+    click_repl cloudpickle colorama colorlog configobj contourpy coverage
+    cryptography cycler cyclonedx cyclonedx_py databricks dateutil decorator
+    defusedxml dependency_groups dictdiffer diskcache distlib distro docker dotenv
+    dpath duckdb dulwich dvc dvc_azure dvc_data dvc_gs dvc_http dvc_objects
+    dvc_render dvc_s3 dvc_studio_client dvc_task ecs_logging entrypoints execnet
+    fastapi fastapi_offline filelock flask flask_cors flatten_dict flufl fonttools
+    fqdn frozenlist fsspec funcy gcsfs git gitdb google google_auth_oauthlib
+    google_crc32c grandalf graphene graphql graphql_relay grpc grpc_status gto
+    gunicorn h11 httptools huey humanize hydra identify idna importlib_metadata
+    iniconfig isapi isodate isoduration iterative_telemetry itsdangerous jinja2
+    jmespath joblib jsonpointer jsonschema jsonschema_specifications jwt kiwisolver
+    knack kombu lark librt license_expression lxml mako markdown_it markupsafe
+    matplotlib mdurl mlflow mpl_toolkits msal msal_extensions multidict mypy
+    mypy_extensions mypyc narwhals networkx nodeenv nox numpy oauthlib omegaconf
+    opentelemetry orjson packageurl packaging packaging_legacy_version pandas
+    pandera pathspec pil pip_requirements_parser platformdirs pluggy pre_commit
+    pre_commit_hooks prettytable prometheus_client prompt_toolkit propcache proto
+    psutil psycopg psycopg_binary public py_serializable pyarrow pyasn1
+    pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins
     pydot pygit2 pygments pygtrie pylab pyparsing pytest pytest_cov python_discovery
-    pythoncom pythonwin pywintypes referencing regress requests requests_auth_aws_sigv4 rfc3339_validator
-    rfc3986_validator rfc3987_syntax rich rpds ruamel ruff s3fs s3transfer scipy scmrepo
-    semver setuptools shortuuid shtab six sklearn skops smmap sortedcontainers sqlalchemy
+    pythoncom pythonwin pywintypes referencing regress requests
+    requests_auth_aws_sigv4 requests_oauthlib rfc3339_validator rfc3986_validator
+    rfc3987_syntax rich rpds ruamel ruff s3fs s3transfer scipy scmrepo semver
+    setuptools shortuuid shtab six sklearn skops smmap sortedcontainers sqlalchemy
     sqlparse sqltrie starlette tabulate threadpoolctl tomlkit tqdm typeguard
-    typing_extensions typing_inspect typing_inspection tzdata tzlocal uri_template urllib3
-    uvicorn uvloop validate vine virtualenv voluptuous waitress wcwidth webcolors werkzeug
-    win32 win32com win32comext wrapt xdist yaml yarl zipp
+    typing_extensions typing_inspect typing_inspection tzdata tzlocal uri_template
+    urllib3 uvicorn uvloop validate vine virtualenv voluptuous waitress wcwidth
+    webcolors werkzeug win32 win32com win32comext wrapt xdist yaml yarl zipp
 """
 
 

@@ -1,7 +1,7 @@
 """Real stores for the tests: PostgreSQL, S3 and MLflow's server, processes that end with the session.
 
 S3 is `rclone serve s3`: one binary of one wheel, and a bucket is a folder, so that a restart loses nothing; moto keeps
-objects in memory and brings forty packages.
+objects in memory and brings forty packages. Google's storage is `gcp-storage-emulator`, Azure's is Azurite.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from baking import environment
-from running import SLUG, free_port
+from running import SLUG, free_port, run, works
 
 #: Who logs in to PostgreSQL.
 USER = "mlflow"
@@ -189,6 +189,56 @@ def objects(s3: Server, bucket: str) -> list[str]:
     remote = f":s3,provider=Other,endpoint='{s3.url}',env_auth=true:{bucket}"
     listing = [s3.command[0], "--config", "", "lsf", "-R", "--files-only", remote]
     return subprocess.run(listing, check=True, env=os.environ | AWS, capture_output=True, text=True).stdout.splitlines()
+
+
+#: The account that Azurite has, and the key to it that Microsoft publishes.
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+class Storage(NamedTuple):
+    """Where a cloud keeps files: what Terraform calls it, and what a client needs to reach it here."""
+
+    name: str
+    variables: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def gcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    """Return a bucket of Google Cloud Storage."""
+    folder, port = tmp_path_factory.mktemp("gcp"), free_port()
+    command = [
+        "gcp-storage-emulator",
+        "-d",
+        str(folder / "buckets"),
+        "start",
+        f"--port={port}",
+        "--default-bucket=flights",
+    ]
+    server = Server([str(Path(sys.executable).parent / command[0]), *command[1:]], port, folder / "log",
+                    up=lambda server: answers(server.url))  # fmt: skip
+    server.start()
+    yield Storage("flights", {"STORAGE_EMULATOR_HOST": server.url})
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def azure(started: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    """Return a storage account of Azure with the empty containers `dvc` and `mlflow`."""
+    folder, port = tmp_path_factory.mktemp("azure"), free_port()
+    node = [str(Path(sys.executable).parent / "node"), str(node_modules / "azurite/dist/src/blob/main.js")]
+    server = Server([*node, f"--blobPort={port}", f"--location={folder}", "--skipApiVersionCheck"], port,
+                    folder / "log", up=lambda server: answers(server.url))  # fmt: skip
+    server.start()
+    where = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={server.url}/{ACCOUNT}"
+    found = Storage(ACCOUNT, {"AZURE_STORAGE_CONNECTION_STRING": f"DefaultEndpointsProtocol=http;{where}"})
+    make = (
+        "from azure.storage.blob import ContainerClient as C; C.from_connection_string({!r}, {!r}).create_container()"
+    )
+    for container in ("dvc", "mlflow"):
+        works(run(started, "python", "-c", make.format(*found.variables.values(), container)))
+    yield found
+    server.end()
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,16 @@ import json
 import re
 import shutil
 import socket
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from running import SLUG, champion_loads, command, copy_of, digest, forget, one_line, run, set_param, works
-from stores import AWS, Registry, Server, objects
+from conftest import Bake
+from running import SLUG, champion_loads, command, copy_of, digest, forget, free_port, one_line, run, set_param, works
+from stores import AWS, Registry, Server, Storage, answers, objects
 
 
 def clone_of(project: Path, folder: Path) -> Path:
@@ -75,6 +77,43 @@ def test_data_goes_to_s3_and_comes_back(copy: Path, s3: Server, tmp_path: Path) 
     assert "up to date" in works(run(clone, "dvc", "status"))
     for name in ("data/train.parquet", "data/predictions.parquet", "model/model.skops"):
         assert (clone / name).read_bytes() == (copy / name).read_bytes()
+
+
+@pytest.mark.parametrize("cloud", ["gcp", "azure"])
+def test_data_and_models_go_to_a_clouds_own_storage(
+    cloud: str, copy: Path, bake: Bake, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """By the lock as it is: DVC as infra/ configures it, MLflow's files straight to where infra/ has them."""
+    storage: Storage = request.getfixturevalue(cloud)
+    infra = bake(cloud=cloud) / "infra"
+
+    def filled(text: str) -> str:
+        return re.sub(r"\$\{[^}]+\}", storage.name, textwrap.dedent(text))
+
+    remote = (infra / "outputs.tf").read_text(encoding="utf-8").split("<<-EOT\n")[1].split("  EOT")[0]
+    (copy / ".dvc/config").write_text(filled(remote), encoding="utf-8")
+    works(run(copy, "git", "commit", "-qam", "Use the remote"))
+    works(run(copy, "dvc", "push", **storage.variables))
+    assert "in sync" in works(run(copy, "dvc", "status", "-c", **storage.variables))
+    clone = clone_of(copy, tmp_path / "clone")
+    works(run(clone, "dvc", "pull", **storage.variables))
+    assert "up to date" in works(run(clone, "dvc", "status"))
+    assert (clone / "model/model.skops").read_bytes() == (copy / "model/model.skops").read_bytes()
+    (root,) = re.findall(r'"?((?:gs|wasbs)://[^"]+)"', (infra / "mlflow.tf").read_text(encoding="utf-8"))
+    port = free_port()
+    where = [f"--backend-store-uri=sqlite:///{tmp_path}/mlflow.db", f"--default-artifact-root={filled(root)}"]
+    order = [str(copy / ".venv/bin/mlflow"), "server", f"--port={port}", "--workers=1", "--no-serve-artifacts", *where]
+    registry = Registry(order, port, tmp_path / "log", variables=storage.variables,
+                        up=lambda server: answers(f"{server.url}/health"))  # fmt: skip
+    registry.start()
+    try:
+        uri = {"MLFLOW_TRACKING_URI": registry.url, **storage.variables}
+        works(command(copy, "promote", **uri))
+        assert registry.aliases() == {"champion": digest(copy), "challenger": digest(copy)}
+        assert {one["info"]["artifact_uri"].partition(":")[0] for one in registry.runs()} == {root.partition(":")[0]}
+        champion_loads(clone, copy, **uri)
+    finally:
+        registry.end()
 
 
 def test_the_champion_loads_after_a_move_and_from_a_clone(copy: Path, started: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from typing import NoReturn
 ANSWERS = json.loads(r'{{cookiecutter | tojson}}')  # fmt: skip
 
 CLOUDS = ("local", "aws", "gcp", "azure")
-SLUG = r"[a-z][a-z0-9_]{1,38}[a-z0-9]"
+# Three underscores in a row make no name of a container's image.
+SLUG = r"(?!.*___)[a-z][a-z0-9_]{1,38}[a-z0-9]"
 
 # Answers land inside double-quoted strings of YAML, TOML and Python: these four would end the
 # string, escape in it, or start a Jinja, DVC or format expression.
@@ -116,7 +117,7 @@ def check_slug(slug: str) -> None:
     if not re.fullmatch(SLUG, slug):
         refuse(
             f"project_slug is {slug!r}, which is no package name: give 3 to 40 characters out of"
-            " a-z, 0-9 and _, starting with a letter and not ending with _."
+            " a-z, 0-9 and _, starting with a letter, not ending with _, and with no ___ in it."
         )
     owner = taken().get(slug)
     if owner:

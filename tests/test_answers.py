@@ -47,6 +47,7 @@ REFUSED_SLUGS = {
     "digit first": "1flight",
     "underscore first": "_flight",
     "underscore last": "flight_",
+    "three underscores": "a___1",
     "dot": "a.b.c",
     "slash": "flight/delays",
     "not ascii": "verspätung",

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import boto3
 import pytest
-from acting import DOUBLES, SCRIPTS, act
-from baking import ROOT, commit
-from clouds import terraform
+from acting import DOUBLES, SCRIPTS
+from baking import ROOT
+from clouds import ROLES, logged_in, terraform
 from conftest import Bake
 from engine import Engine
 from running import SLUG, command, digest, free_port, run, works
@@ -265,40 +265,16 @@ def test_what_the_monitor_found_reaches_the_alarms(cloud: Cloud, tmp_path: Path)
     assert [one for one in told if f"\n### {one}\n" not in runbook] == []
 
 
-#: A job for each role, with what the jobs of the workflows have around `./infra/login`.
-JOB = """
-  {role}:
-    runs-on: ubuntu-latest
-    env: {{MLFLOW_TRACKING_URI: "https://of-the-variable"}}
-    steps:
-      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
-      - id: login
-        uses: ./infra/login
-        with: {{role: {role}}}
-      - env: {{IN: "${{{{ steps.login.outputs.in }}}}"}}
-        run: >-
-          echo "in=$IN uri=$MLFLOW_TRACKING_URI v4=$MLFLOW_TRACKING_AWS_SIGV4
-          images=$REGISTRY token=${{#SERVE_TOKEN}} $SERVE_TOKEN."
-"""
-ROLES = ("reader", "trainer", "promoter", "deployer")
-
-
 def test_each_role_logs_in_as_itself(cloud: Cloud, bake: Bake, tmp_path: Path) -> None:
     """By its own door, though the job's variable names another; no token is printed."""
     project = bake(cloud="aws")
-    shutil.rmtree(project / ".github/workflows")
-    (project / ".github/workflows").mkdir()
-    jobs = "".join(JOB.format(role=role) for role in ROLES)
-    text = f"name: try\non: workflow_dispatch\nenv: {{REGISTRY: ghcr.io}}\njobs:{jobs}"
-    (project / ".github/workflows/try.yml").write_text(text, encoding="utf-8")
     shutil.copy(cloud.infra / "created.json", project / "infra")
-    commit(project, tmp_path)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/aws").symlink_to(SCRIPTS / "aws")
     (tmp_path / "bin/docker").write_text(f'#!/bin/sh\ncat > /dev/null; echo "$@" >> {tmp_path}/docker\n')
     (tmp_path / "bin/docker").chmod(0o755)
     variables = {"PATH": str(tmp_path / "bin"), "ACTIONS_ID_TOKEN_REQUEST_URL": "https://github"}
-    ran = act(project, tmp_path / "home", "workflow_dispatch", None, **cloud.variables, **variables)
+    ran = logged_in(project, tmp_path / "home", **cloud.variables, **variables)
     assert set(ran.jobs.values()) == {"success"}, ran.red
     made = cloud.created
     said = {role: next(line for line in ran.said[role].splitlines() if "in=" in line) for role in ROLES}

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acting import Ran, act
-from baking import CLOUDS, commit
+from baking import CLOUDS
 from bindings import Bindings, check
-from clouds import checked, terraform
+from clouds import ROLES, checked, logged_in, terraform
 from conftest import Bake
 from running import run, works
 
@@ -173,35 +172,10 @@ def test_before_anything_was_made_deploy_says_so(cloud: str, arrived: Callable[[
         assert done.stderr.count("\n") == 1
 
 
-# A job for each role, with what the jobs of the workflows have around `./infra/login`.
-JOB = """
-  {role}:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
-      - id: login
-        uses: ./infra/login
-        with: {{role: {role}}}
-      - env: {{IN: "${{{{ steps.login.outputs.in }}}}"}}
-        run: echo "in=$IN."
-"""
-ROLES = ("reader", "trainer", "promoter", "deployer")
-
-
-def logged_in(project: Path, home: Path, token: str) -> Ran:
-    """Let act run a job as each role."""
-    shutil.rmtree(project / ".github/workflows")
-    (project / ".github/workflows").mkdir()
-    jobs = "".join(JOB.format(role=role) for role in ROLES)
-    (project / ".github/workflows/try.yml").write_text(f"name: try\non: workflow_dispatch\njobs:{jobs}")
-    commit(project, home.parent)
-    return act(project, home, "workflow_dispatch", None, ACTIONS_ID_TOKEN_REQUEST_URL=token)
-
-
 @every_real
 def test_before_anything_was_made_training_goes_on(cloud: str, bake: Bake, tmp_path: Path) -> None:
     """A fresh project is green until it has something to deliver to."""
-    ran = logged_in(bake(cloud=cloud), tmp_path / "home", "https://github")
+    ran = logged_in(bake(cloud=cloud), tmp_path / "home", ACTIONS_ID_TOKEN_REQUEST_URL="https://github")
     assert {role: ran.jobs[role] for role in ROLES} == {
         "reader": "success", "trainer": "success", "promoter": "failure", "deployer": "failure"
     }  # fmt: skip
@@ -213,9 +187,9 @@ def test_who_has_no_token_of_github_is_told(cloud: str, bake: Bake, tmp_path: Pa
     """A change from a fork: it reads nothing, and whoever has to log in is red."""
     project = bake(cloud=cloud)
     (project / "infra/created.json").write_text("{}", encoding="utf-8")
-    ran = logged_in(project, tmp_path / "home", "")
+    ran = logged_in(project, tmp_path / "home", ACTIONS_ID_TOKEN_REQUEST_URL="")
     assert {role: ran.jobs[role] for role in ROLES} == {
         "reader": "success", "trainer": "failure", "promoter": "failure", "deployer": "failure"
     }  # fmt: skip
-    assert "reader: in=." in ran.said["reader"]
+    assert "reader: in= uri=" in ran.said["reader"]
     assert "GitHub gives this job no token" in ran.said["deployer"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import re
@@ -113,7 +114,7 @@ def services(project: Path, double: Path) -> dict[str, Any]:
 def test_every_part_is_confined_and_seen_from_here_alone(baked: Path, double: Path) -> None:
     """No right, one file system to write to at most, a fixed image, a health check, an end that is waited for."""
     found = services(baked, double)
-    assert set(found) == {*UP, "batch", "grafana"}
+    assert set(found) == {*UP, "batch", "monitor", "grafana"}
     ports = [port for one in found.values() for port in one.get("ports", ())]
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
     assert len({port["published"] for port in ports}) == len(ports) == 5
@@ -200,12 +201,17 @@ def stack(started: Path, tmp_path_factory: pytest.TempPathFactory, engine: Engin
     folder = tmp_path_factory.mktemp("stack")
     project = copy_of(started, folder)
     path = os.pathsep.join([engine.variables.get("PATH", ""), os.environ["PATH"]])
-    for tag, target, lock in (("", "server", "requirements-serve.lock"), ("-mlflow", "libraries", "requirements.lock")):
+    images = (
+        ("", "server", "requirements-serve.lock"),
+        ("-mlflow", "libraries", "requirements.lock"),
+        ("-monitor", "server", "requirements.lock"),
+    )
+    for tag, target, lock in images:
         build = ["docker", "build", "--quiet", "--tag", f"{SLUG}{tag}", "--target", target, "--build-arg",
                  f"LOCK={lock}", "."]  # fmt: skip
         works(subprocess.run(build, check=False, capture_output=True, text=True, cwd=project,
                              env=os.environ | engine.variables | {"PATH": path}))  # fmt: skip
-    networked.take(engine, SLUG, f"{SLUG}-mlflow")
+    networked.take(engine, *(f"{SLUG}{tag}" for tag, _, _ in images))
     (folder / "bin").mkdir()
     files = "--file compose.yaml" + (f" --file {networked.stand_ins}" if networked.stand_ins else "")
     front, host = " ".join(networked.front), networked.docker.partition("--host ")[2]
@@ -265,6 +271,29 @@ def test_a_batch_is_a_job_of_the_same_image(stack: Stack) -> None:
                          "-c", count)  # fmt: skip
     there = run(stack.project, "python", "-c", "import pandas as p; print(len(p.read_parquet('data/test.parquet')))")
     assert int(found) == int(works(there)) > 5000
+
+
+@pytest.mark.slow
+def test_the_monitor_looks_where_the_server_writes(stack: Stack) -> None:
+    """Its log, labels from the source, the registry's champion; what it decides is in the server's figures at once."""
+    if not stack.serves():
+        works(stack.ours("promote"))
+    assert until(lambda: stack.serves() == digest(stack.project), 60)
+    rows = known(stack.project)
+    (stack.project / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    _, _, status = stack.get("http://127.0.0.1:8000/predict", data="@rows.json",
+                             header="Content-Type: application/json").rpartition("\n")  # fmt: skip
+    assert status == "200"
+    time.sleep(3)  # serve.log.seconds, and what a part takes to be written
+    newest = dt.date.fromisoformat(max(row["scheduled"] for row in rows)[:10])
+    later = str(newest + dt.timedelta(days=8))
+    said = stack.docker("compose", "run", "--rm", "monitor", "monitor", "--until", later)
+    assert said.splitlines()[-1].startswith("watch: "), said
+    report = json.loads(stack.docker("compose", "exec", "serve", "cat", "reports/monitor.json"))
+    assert report["champion"]["digest"] == stack.serves()
+    assert report["labels"]["arrived"] == report["labels"]["due"] > 0
+    figures = stack.get("http://127.0.0.1:8000/metrics").splitlines()
+    assert 'monitor_decision{decision="watch"} 1.0' in figures
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_place()
     if arguments.command in STAGES:
         workspace.end_with_dvc()
-    # These four also run in a container, which has no git.
+    # These five also run in a container, which has no git.
     if arguments.command == "serve":
         from .serving import serve
 
@@ -183,6 +183,10 @@ def run(arguments: argparse.Namespace) -> int:
         return smoke.main(arguments.url, arguments.bundle)
     if arguments.command == "forget":
         return forget(arguments.ids)
+    if arguments.command == "monitor":
+        from .monitoring import monitor
+
+        return monitor.main(arguments.until, arguments.reset)
     from .registry.lineage import require_repository
 
     require_repository()
@@ -192,10 +196,6 @@ def run(arguments: argparse.Namespace) -> int:
         from .registry import promotion
 
         return promotion.main(arguments.dry_run, arguments.reset, arguments.production, arguments.judged)
-    if arguments.command == "monitor":
-        from .monitoring import monitor
-
-        return monitor.main(arguments.until, arguments.reset)
     if arguments.command == "window":
         from .monitoring import retrain
 

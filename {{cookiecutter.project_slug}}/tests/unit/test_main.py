@@ -114,6 +114,8 @@ def test_the_code_of_another_folder_and_a_folder_without_git_are_refused(project
     shutil.rmtree(".git")
     assert command.main(["split"]) == 1
     assert capsys.readouterr().err == "split: this folder is not in a git repository: run `git init` first\n"
+    assert command.main(["monitor"]) == 1  # which a container runs
+    assert "git" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

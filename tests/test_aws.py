@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from stores import Registry, Server, answers, binaries
 from test_cd_of_a_project import ASK, DELIVERED, Site, removed, unreadable
 
 ANSWERS = {
-    "github_repository": "Team/Flights",
+    "github_subject": "repo:Team@1/Flights@2",
     "region": "eu-central-1",
     "email": "team@example.org",
     "budget": "250",
@@ -237,7 +238,8 @@ def test_the_log_is_shipped_and_read(cloud: Cloud, tmp_path: Path) -> None:
     (hour / ".a-00000002-00000002.parquet.partial").write_text("half")
     script = container["entryPoint"][-1].replace("/app/predictions", str(here))
     path = os.pathsep.join([str(SCRIPTS), os.environ["PATH"]])
-    inside = os.environ | cloud.variables | cloud.environment(container) | {"HOSTNAME": "task-1", "PATH": path}
+    inside = os.environ | cloud.variables | cloud.environment(container) | {"PATH": path}
+    inside["ECS_CONTAINER_METADATA_URI_V4"] = "http://169.254.170.2/v4/task-1"
     process = subprocess.Popen([*container["entryPoint"][:-1], script], env=inside, start_new_session=True)
     time.sleep(1)
     process.terminate()
@@ -263,6 +265,32 @@ def test_what_the_monitor_found_reaches_the_alarms(cloud: Cloud, tmp_path: Path)
     told = {one["AlarmDescription"].rpartition("docs/runbook.md#")[2] for one in alarms}
     assert {"predictionsslow", "trafficlost", "errorsserved", "serversaturated", "drift", "monitornotrun"} <= told
     assert [one for one in told if f"\n### {one}\n" not in runbook] == []
+
+
+def test_who_may_log_in_is_told_by_the_token_alone(cloud: Cloud) -> None:
+    """Each role by the subject that GitHub gives its jobs, in this repository alone, which images are named after."""
+    of = "repo:Team@1/Flights@2"
+    opened = {
+        "reader": {f"{of}:pull_request", f"{of}:ref:refs/heads/*"},
+        "trainer": {f"{of}:ref:refs/heads/main", f"{of}:ref:refs/heads/master"},
+        "promoter": {f"{of}:environment:registry"},
+        "deployer": {f"{of}:environment:staging", f"{of}:environment:production"},
+    }
+    assert set(cloud.created["roles"]) == set(opened)
+    github = "token.actions.githubusercontent.com"
+    for role, arn in cloud.created["roles"].items():
+        found = cloud.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
+        (said,) = found["Statement"]
+        assert said["Action"] == "sts:AssumeRoleWithWebIdentity"
+        how = said["Condition"]
+        assert set(how) <= {"StringEquals", "StringLike"}
+        assert how["StringEquals"][f"{github}:aud"] == "sts.amazonaws.com"
+        subjects = how["StringLike" if role == "reader" else "StringEquals"][f"{github}:sub"]
+        assert {subjects} if isinstance(subjects, str) else set(subjects) == opened[role]
+    assert cloud.created["registry"].endswith(".amazonaws.com")
+    assert [one["repositoryName"] for one in cloud.client("ecr").describe_repositories()["repositories"]] == [
+        "team/flights"
+    ]
 
 
 def test_each_role_logs_in_as_itself(cloud: Cloud, bake: Bake, tmp_path: Path) -> None:
@@ -353,6 +381,10 @@ def test_the_trainer_cannot_move_champion(cloud: Cloud, registry: dict[str, Regi
     keys = [one["Key"] for one in cloud.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
     assert any(key.endswith("model.skops") for key in keys)
     works(command(copy, "promote", "--dry-run", **of["trainer"]))  # nothing new: it may look
+    # No space in a query, which would be signed wrongly: these servers ask for no signature, AWS does.
+    queries = re.findall(r'"(?:GET|DELETE) [^ ?]+\?([^ ]*) HTTP', registry["trainer"].log.read_text(errors="replace"))
+    assert len(queries) > 5
+    assert [one for one in queries if "+" in one or "%20" in one] == []
     trainer = registry["trainer"]
     attempts: list[tuple[str, str, dict[str, Any]]] = [
         ("registered-models/alias", "DELETE", {"alias": "champion"}),

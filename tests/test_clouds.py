@@ -26,7 +26,7 @@ BOUND = {
 # An answer that each variable of any cloud refuses.
 BAD: dict[str, Any] = {
     "project": "Flight Delays",
-    "github_repository": "https://github.com/Team/Flights",
+    "github_subject": "Team/Flights",
     "github_oidc_provider": "arn:aws:iam::123456789012:oidc-provider/gitlab.com",
     "google_project": "My Project",
     "billing_account": "mine",
@@ -119,7 +119,7 @@ def test_a_plan_says_what_it_wants(cloud: str, arrived: Callable[[str], Path], t
     assert text.count("error_message") == len(names) > 5
     done = terraform(tmp_path, "plan")
     assert done.returncode == 1
-    for name in ("project", "github_repository", "region", "email", "budget"):
+    for name in ("project", "github_subject", "region", "email", "budget"):
         assert f'variable "{name}" is not set' in done.stderr
     (tmp_path / "terraform.tfvars.json").write_text(json.dumps({name: BAD[name] for name in names}), encoding="utf-8")
     done = terraform(tmp_path, "plan")

@@ -161,7 +161,7 @@ resource "aws_cloudwatch_metric_alarm" "down" {
   namespace           = "AWS/ApplicationELB"
   metric_name         = "HealthyHostCount"
   dimensions          = local.production
-  statistic           = "Minimum"
+  statistic           = "Maximum" # of what the balancer's nodes see: one of them may be late
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   period              = 60
@@ -211,7 +211,7 @@ resource "aws_budgets_budget" "month" {
   time_unit    = "MONTHLY"
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:project$${var.project}"]
+    values = ["user:project${"$"}${var.project}"]
   }
   dynamic "notification" {
     for_each = { ACTUAL = 80, FORECASTED = 100 }

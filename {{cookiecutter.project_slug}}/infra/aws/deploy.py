@@ -19,9 +19,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
+#: Seconds until ECS has replaced what runs, or gone back to it.
+PATIENCE = 900
 CREATED = Path(__file__).with_name("created.json")
 ENVIRONMENTS = ("staging", "production")
 #: Of a task definition, what makes a new one.
@@ -63,10 +66,19 @@ def service(environment: str) -> dict[str, Any]:
 
 
 def run(environment: str, *change: str) -> None:
-    """Change the service, and wait until it is as it should be."""
-    named = ("--cluster", created()["cluster"])
-    aws("ecs", "update-service", *named, "--service", environment, *change)
-    aws("ecs", "wait", "services-stable", *named, "--services", environment)
+    """Change the service, and wait until ECS has ended what that began. Raises Failed after PATIENCE."""
+    aws("ecs", "update-service", "--cluster", created()["cluster"], "--service", environment, *change)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = service(environment)
+        states = {one["status"]: one["rolloutState"] for one in found["deployments"]}
+        if states.get("PRIMARY") == "FAILED":
+            break
+        if states == {"PRIMARY": "COMPLETED"} and found["runningCount"] == found["desiredCount"]:
+            return
+        time.sleep(5)
+    where = f"/{created()['name']}/tasks"
+    raise Failed(f"the service is not as it should be ({states}); what its servers said is in the log group {where}")
 
 
 def parameter(environment: str) -> str:

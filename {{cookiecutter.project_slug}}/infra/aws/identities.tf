@@ -1,13 +1,12 @@
 # Who may do what. Workflows on GitHub log in without a secret, each job as what it is: what a job's token says of it
 # (branch, pull request, environment) decides, and no job can say it of itself.
 locals {
-  repo = "repo:${var.github_repository}"
   # What GitHub writes into the token of a job, by the role that it opens.
   subjects = {
-    reader   = ["${local.repo}:pull_request", "${local.repo}:ref:refs/heads/*"]
-    trainer  = ["${local.repo}:ref:refs/heads/main", "${local.repo}:ref:refs/heads/master"]
-    promoter = ["${local.repo}:environment:registry"]
-    deployer = ["${local.repo}:environment:staging", "${local.repo}:environment:production"]
+    reader   = ["${var.github_subject}:pull_request", "${var.github_subject}:ref:refs/heads/*"]
+    trainer  = ["${var.github_subject}:ref:refs/heads/main", "${var.github_subject}:ref:refs/heads/master"]
+    promoter = ["${var.github_subject}:environment:registry"]
+    deployer = ["${var.github_subject}:environment:staging", "${var.github_subject}:environment:production"]
   }
   provider = coalesce(var.github_oidc_provider, one(aws_iam_openid_connect_provider.github[*].arn))
 }

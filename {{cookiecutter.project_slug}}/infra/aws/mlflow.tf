@@ -146,6 +146,7 @@ resource "aws_ecs_service" "mlflow" {
   cluster         = aws_ecs_cluster.this.id
   task_definition = aws_ecs_task_definition.mlflow.arn
   desired_count   = var.mlflow_image == null ? 0 : 1
+  propagate_tags  = "SERVICE" # the budget counts by tag
   launch_type     = "FARGATE"
   # One at a time: two versions of MLflow do not share a database.
   deployment_maximum_percent         = 100

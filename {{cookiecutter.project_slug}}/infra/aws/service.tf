@@ -9,9 +9,11 @@ locals {
     }
   }
   # Beside each server, of which only the folder of its log is shared: what it logged goes to the bucket each minute,
-  # and once more when the server has ended. A folder a task, so that nobody lists or deletes what is another's.
+  # and once more when the server has ended. A folder a task, so that nobody lists or deletes what is another's: by the
+  # task's own id, since names of hosts are addresses, which come again. The volume is root's, and the server's user is not.
   ship = <<-EOT
-    ship() { aws s3 sync --only-show-errors --delete --exclude '*/.*' /app/predictions "$BUCKET/$HOSTNAME"; }
+    chown 10001 /app/predictions
+    ship() { aws s3 sync --only-show-errors --delete --exclude '*/.*' /app/predictions "$BUCKET/$${ECS_CONTAINER_METADATA_URI_V4##*/}"; }
     trap 'ship; exit $?' TERM
     while :; do sleep 60 & wait $!; ship; done
     EOT
@@ -73,7 +75,7 @@ resource "aws_ecs_task_definition" "server" {
       environment            = [{ name = "BUCKET", value = "s3://${module.predictions.name}/${each.key}" }]
       readonlyRootFilesystem = true
       mountPoints = [
-        { sourceVolume = "predictions", containerPath = "/app/predictions", readOnly = true },
+        { sourceVolume = "predictions", containerPath = "/app/predictions", readOnly = false },
       ]
       stopTimeout      = 60
       essential        = true
@@ -89,6 +91,7 @@ resource "aws_ecs_service" "server" {
   task_definition                   = aws_ecs_task_definition.server[each.key].arn
   desired_count                     = 0
   launch_type                       = "FARGATE"
+  propagate_tags                    = "SERVICE" # the budget counts by tag
   health_check_grace_period_seconds = 60
   deployment_circuit_breaker {
     enable   = true

@@ -21,7 +21,7 @@ module "predictions" {
 # The name that `cd` gives its images: a registry's address and the repository's on GitHub.
 resource "aws_ecr_repository" "images" {
   #checkov:skip=CKV_AWS_136:encrypted with the registry's own key, as the buckets are with theirs
-  name                 = lower(var.github_repository)
+  name                 = lower(replace(var.github_subject, "/^repo:|@[0-9]+/", "")) # OWNER/NAME
   image_tag_mutability = "IMMUTABLE"
   force_delete         = !var.protect
   image_scanning_configuration {
@@ -35,7 +35,7 @@ resource "aws_ecr_lifecycle_policy" "images" {
     rules = [{
       rulePriority = 1
       description  = "as far back as one would roll"
-      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 100 }
+      selection    = { tagStatus = "tagged", tagPrefixList = ["content-"], countType = "imageCountMoreThan", countNumber = 100 }
       action       = { type = "expire" }
     }]
   })

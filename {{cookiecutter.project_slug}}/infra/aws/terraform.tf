@@ -4,7 +4,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.100, < 7.0"
+      version = "~> 5.100" # with which it was tried
     }
   }
   backend "s3" {
@@ -24,7 +24,7 @@ data "aws_caller_identity" "here" {}
 locals {
   account = data.aws_caller_identity.here.account_id
   # Buckets and load balancers take no underscore and few characters.
-  name = trim(substr(replace(var.project, "_", "-"), 0, 24), "-")
+  name = trim(substr(replace(var.project, "/_+/", "-"), 0, 24), "-")
   # Whom a workflow can reach from outside, always over TLS: its port inside, and who lets a caller in.
   doors = {
     staging    = { port = 8001, authorization = "NONE" } # the server's own: SERVE_TOKEN

@@ -6,10 +6,6 @@ locals {
       says   = "no server runs", see = "serverdown", severity = 0
       metric = "Replicas", aggregation = "Maximum", operator = "LessThan", threshold = 1, window = "PT5M", status = []
     }
-    ServerRestarts = {
-      says   = "a server is started again and again", see = "serverdown", severity = 0
-      metric = "RestartCount", aggregation = "Maximum", operator = "GreaterThan", threshold = 2, window = "PT15M", status = []
-    }
     PredictionsSlow = {
       says   = "latency: an answer takes over 0.25 s on average", see = "predictionsslow", severity = 2
       metric = "ResponseTime", aggregation = "Average", operator = "GreaterThan", threshold = 250, window = "PT15M", status = []

@@ -33,7 +33,7 @@ resource "azurerm_federated_identity_credential" "github" {
   parent_id           = azurerm_user_assigned_identity.github[each.value.role].id
   issuer              = "https://token.actions.githubusercontent.com"
   audience            = ["api://AzureADTokenExchange"]
-  subject             = "repo:${var.github_repository}:${each.value.subject}"
+  subject             = "${var.github_subject}:${each.value.subject}"
 }
 
 resource "azurerm_user_assigned_identity" "app" {
@@ -57,12 +57,10 @@ locals {
       actions = []
       data    = ["${local.blobs}/blobs/write", "${local.blobs}/blobs/add/action", "${local.blobs}/blobs/delete"]
     }
-    # Which image an app runs, whether it runs, and the tag that says what was accepted. The command line sends an app's
-    # secrets back with a change: the one that there is, the servers' token, this role may read as it is.
+    # Which image an app runs, whether it runs, and the tag that says what was accepted.
     deploys = {
       actions = [
-        "Microsoft.App/containerApps/read", "Microsoft.App/containerApps/write", "Microsoft.App/containerApps/listSecrets/action",
-        "Microsoft.App/containerApps/revisions/read",
+        "Microsoft.App/containerApps/read", "Microsoft.App/containerApps/write", "Microsoft.App/containerApps/revisions/read",
         "Microsoft.App/containerApps/revisions/activate/action", "Microsoft.App/containerApps/revisions/deactivate/action",
         "Microsoft.App/managedEnvironments/read", "Microsoft.App/managedEnvironments/join/action",
         "Microsoft.ManagedIdentity/userAssignedIdentities/read", "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",

@@ -1,6 +1,6 @@
 # The server, in staging and in production. Which image runs is deploy.py's to say; this says how.
 resource "azurerm_log_analytics_workspace" "this" {
-  name                = local.name
+  name                = "${local.name}-logs"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.region
   sku                 = "PerGB2018"

@@ -49,7 +49,7 @@ provider "azurerm" {
 data "azurerm_client_config" "here" {}
 
 locals {
-  name = trim(substr(replace(var.project, "_", "-"), 0, 24), "-")
+  name = trim(substr(replace(var.project, "/_+/", "-"), 0, 24), "-")
   # Where a name must be Azure's only one, and takes letters and digits alone.
   tail  = substr(sha256("${var.subscription}/${var.project}"), 0, 8)
   plain = "${substr(replace(var.project, "_", ""), 0, 14)}${local.tail}"

@@ -1,9 +1,11 @@
 # What a person has to know, by mail: docs/runbook.md says what to do. Thresholds are those of monitoring/alerts.yml,
 # and so is the language; metrics are those that Cloud Run keeps of each service, and the monitor's own.
 locals {
-  of    = "service_name=\"${google_cloud_run_v2_service.server["production"].name}\""
+  of    = "monitored_resource=\"cloud_run_revision\",service_name=\"${google_cloud_run_v2_service.server["production"].name}\""
   asked = "run_googleapis_com:request_count{${local.of}}"
-  cpu   = "run_googleapis_com:container_cpu_utilizations"
+  # Requests a second that are the uptime check's own: six places, each once a minute.
+  checks = 0.1
+  cpu    = "run_googleapis_com:container_cpu_utilizations"
   # As `show` of deploy.py names them, after custom.googleapis.com/.
   monitor = "custom_googleapis_com:${replace(local.name, "-", "_")}_"
   alarms = {
@@ -12,10 +14,9 @@ locals {
       query   = "histogram_quantile(0.99, sum by (le) (rate(run_googleapis_com:request_latencies_bucket{${local.of}}[5m]))) > 500"
       minutes = 10
     }
-    # Against the day before: an alarm looks back 25 hours, and no week.
     TrafficLost = {
       says    = "traffic: far fewer predictions are asked for than at this hour of yesterday"
-      query   = "(sum(rate(${local.asked}[1h])) or vector(0)) < 0.1 * sum(rate(${local.asked}[1h] offset 1d))"
+      query   = "(sum(rate(${local.asked}[1h])) or vector(0)) - ${local.checks} < 0.1 * (sum(rate(${local.asked}[1h] offset 1d)) - ${local.checks} > 0.02)"
       minutes = 15
     }
     ErrorsServed = {

@@ -1,13 +1,12 @@
 # Who may do what. Workflows on GitHub log in without a secret, each job as what it is: what a job's token says of it
 # (branch, pull request, environment) decides, and no job can say it of itself.
 locals {
-  repo = "repo:${var.github_repository}"
   # What GitHub writes into the token of a job, by the role that it opens.
   opens = {
-    reader   = "assertion.sub == '${local.repo}:pull_request' || assertion.sub.startsWith('${local.repo}:ref:refs/heads/')"
-    trainer  = "assertion.sub in ['${local.repo}:ref:refs/heads/main', '${local.repo}:ref:refs/heads/master']"
-    promoter = "assertion.sub == '${local.repo}:environment:registry'"
-    deployer = "assertion.sub in ['${local.repo}:environment:staging', '${local.repo}:environment:production']"
+    reader   = "assertion.sub == '${var.github_subject}:pull_request' || assertion.sub.startsWith('${var.github_subject}:ref:refs/heads/')"
+    trainer  = "assertion.sub in ['${var.github_subject}:ref:refs/heads/main', '${var.github_subject}:ref:refs/heads/master']"
+    promoter = "assertion.sub == '${var.github_subject}:environment:registry'"
+    deployer = "assertion.sub in ['${var.github_subject}:environment:staging', '${var.github_subject}:environment:production']"
   }
   accounts = merge({ for role in keys(local.opens) : role => "a workflow's ${role}" }, {
     staging     = "the server of staging"
@@ -19,7 +18,7 @@ locals {
 }
 
 resource "google_iam_workload_identity_pool" "github" {
-  workload_identity_pool_id = "${local.name}-github"
+  workload_identity_pool_id = "github-${local.name}" # no name may begin with gcp-
   display_name              = "Workflows on GitHub"
 }
 
@@ -60,17 +59,20 @@ locals {
   # in, runs and versions out, what was predicted. The promoter stands between training and production, the deployer
   # says which image runs. A server's model is in its image: it has its own log, of which it merges finished hours.
   buckets = {
-    reader_data         = { who = "reader", role = local.reads, bucket = module.dvc.name }
-    trainer_data        = { who = "trainer", role = local.reads, bucket = module.dvc.name }
-    trainer_models      = { who = "trainer", role = local.adds, bucket = module.dvc.name }
-    trainer_artefacts   = { who = "trainer", role = local.writes, bucket = module.mlflow.name }
-    trainer_staging     = { who = "trainer", role = local.reads, bucket = module.predictions["staging"].name }
-    trainer_production  = { who = "trainer", role = local.reads, bucket = module.predictions["production"].name }
-    promoter_artefacts  = { who = "promoter", role = local.reads, bucket = module.mlflow.name }
-    promoter_accepted   = { who = "promoter", role = local.reads, bucket = module.accepted.name }
-    deployer_accepted   = { who = "deployer", role = local.writes, bucket = module.accepted.name }
-    staging_predicts    = { who = "staging", role = local.writes, bucket = module.predictions["staging"].name }
-    production_predicts = { who = "production", role = local.writes, bucket = module.predictions["production"].name }
+    reader_data        = { who = "reader", role = local.reads, bucket = module.dvc.name }
+    trainer_data       = { who = "trainer", role = local.reads, bucket = module.dvc.name }
+    trainer_models     = { who = "trainer", role = local.adds, bucket = module.dvc.name }
+    trainer_artefacts  = { who = "trainer", role = local.writes, bucket = module.mlflow.name }
+    trainer_staging    = { who = "trainer", role = local.reads, bucket = module.predictions["staging"].name }
+    trainer_production = { who = "trainer", role = local.reads, bucket = module.predictions["production"].name }
+    # `gcloud storage rsync` asks for the bucket itself before it lists what is in it.
+    trainer_sees_staging    = { who = "trainer", role = "roles/storage.legacyBucketReader", bucket = module.predictions["staging"].name }
+    trainer_sees_production = { who = "trainer", role = "roles/storage.legacyBucketReader", bucket = module.predictions["production"].name }
+    promoter_artefacts      = { who = "promoter", role = local.reads, bucket = module.mlflow.name }
+    promoter_accepted       = { who = "promoter", role = local.reads, bucket = module.accepted.name }
+    deployer_accepted       = { who = "deployer", role = local.writes, bucket = module.accepted.name }
+    staging_predicts        = { who = "staging", role = local.writes, bucket = module.predictions["staging"].name }
+    production_predicts     = { who = "production", role = local.writes, bucket = module.predictions["production"].name }
   }
   secret_readers = {
     deployer_token    = { who = "deployer", secret = "token" } # for the smoke test
@@ -119,6 +121,19 @@ resource "google_cloud_run_v2_service_iam_member" "deployer" {
   location = var.region
   role     = "roles/run.developer"
   member   = local.member["deployer"]
+}
+
+# Whoever waits for a roll-out asks for its operation, which belongs to the project and to no service.
+resource "google_project_iam_custom_role" "waits" {
+  role_id     = "${replace(local.name, "-", "_")}_waits"
+  title       = "${var.project}: wait for a roll-out"
+  permissions = ["run.operations.get"]
+}
+
+resource "google_project_iam_member" "deployer" {
+  project = var.google_project
+  role    = google_project_iam_custom_role.waits.id
+  member  = local.member["deployer"]
 }
 
 # Without which nobody may roll out what runs as that account.

@@ -17,7 +17,6 @@ resource "google_cloud_run_v2_service" "server" {
     }
     containers {
       image = "us-docker.pkg.dev/cloudrun/container/hello" # Google's own, which says yes to any probe; see below
-      args  = ["serve", "--host", "0.0.0.0", "--bundle", "bundle"]
       ports {
         container_port = 8000
       }

@@ -44,23 +44,9 @@ resource "google_artifact_registry_repository" "images" {
   vulnerability_scanning_config {
     enablement_config = "INHERITED" # on, where the API containerscanning is (README)
   }
-  cleanup_policies {
-    id     = "old"
-    action = "DELETE"
-    condition {
-      older_than = "7776000s" # 90 days
-    }
-  }
-  cleanup_policies {
-    id     = "newest" # as far back as one would roll
-    action = "KEEP"
-    most_recent_versions {
-      keep_count = 100
-    }
-  }
 }
 
 locals {
   registry   = "${var.region}-docker.pkg.dev/${var.google_project}/${google_artifact_registry_repository.images.repository_id}"
-  repository = "${local.registry}/${lower(var.github_repository)}"
+  repository = "${local.registry}/${lower(replace(var.github_subject, "/^repo:|@[0-9]+/", ""))}"
 }

@@ -30,7 +30,7 @@ data "google_project" "here" {}
 locals {
   number = data.google_project.here.number
   # Google's names take no underscore; that of an account takes 30 characters, ours included.
-  name         = trim(substr(replace(var.project, "_", "-"), 0, 18), "-")
+  name         = trim(substr(replace(var.project, "/_+/", "-"), 0, 18), "-")
   environments = toset(["staging", "production"])
   servers      = toset(["promoter", "trainer"]) # of MLflow, each with a role of its own in the database
 }

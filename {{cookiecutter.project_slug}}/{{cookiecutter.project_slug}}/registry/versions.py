@@ -94,8 +94,9 @@ def by_digest(client: MlflowClient, digest: str, recipe: str) -> ModelVersion | 
 
     The same model under another contract, or with a threshold tuned to another cost, decides otherwise.
     """
-    found = client.search_model_versions(f"name = '{tracking.NAME}' and tags.digest = '{digest}'")
-    same = [version for version in found if version.tags["recipe"] == recipe]
+    # Without a space: a query with one is signed wrongly for AWS (requests-auth-aws-sigv4 0.7), and refused.
+    found = client.search_model_versions(f"name='{tracking.NAME}'")
+    same = [one for one in found if (one.tags.get("digest"), one.tags.get("recipe")) == (digest, recipe)]
     return min(same, key=lambda version: int(version.version), default=None)
 
 

@@ -137,7 +137,8 @@ def test_grafana_finds_dashboard_and_figures(baked: Path, double: Path) -> None:
     """What its two files name is what Compose mounts, and who listens."""
     found = services(baked, double)
     mounts = {one["target"]: Path(one["source"]) for one in found["grafana"]["volumes"] if one["type"] == "bind"}
-    assert mounts["/etc/grafana/provisioning"] == baked / "monitoring" / "grafana"
+    for kind in ("dashboards", "datasources"):
+        assert mounts[f"/etc/grafana/provisioning/{kind}"] == baked / "monitoring" / "grafana" / kind
     provided = yaml.safe_load((baked / "monitoring/grafana/dashboards/project.yml").read_text(encoding="utf-8"))
     (place,) = [one["options"]["path"] for one in provided["providers"]]
     assert mounts[f"{place}/dashboard.json"] == baked / "monitoring" / "dashboard.json"

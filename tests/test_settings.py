@@ -158,6 +158,33 @@ def test_what_a_plan_does_not_include_keeps_nothing_else_undone(bake: Bake, tmp_
     assert settings(project, home).returncode == 0
 
 
+def test_where_nobody_can_approve_main_alone_deploys(bake: Bake, tmp_path: Path) -> None:
+    """Of a private repository most plans take no reviewers: that is named, and no other branch deploys."""
+    project, home = bake(), tmp_path / "home"
+    done = settings(project, home, *ASKED, GH_PLAN="team")
+    found = [line for line in done.stdout.splitlines() if "CODEOWNERS: written" not in line]
+    assert (done.returncode, len(found)) == (1, 1)
+    assert "environment production: nobody has to approve" in found[0]
+    branches = json.loads((home / "gh" / "branches of production.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in branches] == ["main"]
+
+
+def test_releases_that_nobody_may_change_are_named(bake: Bake, tmp_path: Path, api: Api) -> None:
+    """The registry of record is one that changes: switched off where that is the repository's own to say."""
+    project, home = bake(), tmp_path / "home"
+    assert settings(project, home, *ASKED).returncode == 0
+    frozen = home / "gh" / "immutable.json"
+    frozen.write_text('{"enabled": true, "enforced_by_owner": true}', encoding="utf-8")
+    for asked in ((), ("--apply",)):
+        done = settings(project, home, *asked)
+        assert done.returncode == 1
+        assert "releases are immutable" in done.stdout
+    frozen.write_text('{"enabled": true, "enforced_by_owner": false}', encoding="utf-8")
+    assert settings(project, home).returncode == 1
+    assert settings(project, home, *ASKED).returncode == 0
+    assert [fault for call in calls(home) for fault in api.faults(call)] == []
+
+
 def test_without_a_login_one_line_says_so(bake: Bake, tmp_path: Path) -> None:
     """Nothing is written then, and nothing of a traceback shown."""
     project = bake()

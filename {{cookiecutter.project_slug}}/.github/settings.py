@@ -132,7 +132,7 @@ def environment(name: str, approved: bool, main: str) -> list[str]:
         told.append(f"environment {name}: {', '.join(branches) or 'no branch'} may deploy, not {main} alone")
     rules = [rule for rule in found["protection_rules"] if rule["type"] == "required_reviewers"]
     if approved and not any(rule["reviewers"] for rule in rules):
-        told.append(f"environment {name}: nobody has to approve: --apply --owner @ORG/TEAM")
+        told.append(f"environment {name}: nobody has to approve: --apply --owner @ORG/TEAM (where the plan has it)")
     return told
 
 
@@ -147,7 +147,13 @@ def environments(apply: bool, owner: str | None) -> list[str]:
     for name, approved in ENVIRONMENTS.items():
         if apply and (owner or not approved):  # what is not given would be taken away
             reviewers = {"reviewers": [reviewer(owner)]} if approved and owner else {}
-            gh(f"environments/{name}", "PUT", {"deployment_branch_policy": NAMED, **reviewers})
+            try:
+                gh(f"environments/{name}", "PUT", {"deployment_branch_policy": NAMED, **reviewers})
+            except Refused as error:
+                if "billing plan" not in str(error):
+                    raise
+                # Of a private repository, most plans take no reviewers: then main alone, as at least.
+                gh(f"environments/{name}", "PUT", {"deployment_branch_policy": NAMED})
             if main not in policies(name):
                 gh(f"environments/{name}/deployment-branch-policies", "POST", {"name": main})
     return [one for name, approved in ENVIRONMENTS.items() for one in environment(name, approved, main)]
@@ -158,6 +164,20 @@ def token(apply: bool) -> list[str]:
     if apply:
         gh("actions/permissions/workflow", "PUT", TOKEN)
     return [f"workflows: {one}" for one in differences(TOKEN, gh("actions/permissions/workflow"))]
+
+
+def releases(apply: bool) -> list[str]:
+    """Whether GitHub freezes releases, after that was switched off if asked to: the registry of record is one."""
+    try:
+        found = gh("immutable-releases")
+    except Refused as error:
+        if "404" in str(error):  # nobody ever switched it on
+            return []
+        raise
+    if apply and found["enabled"] and not found["enforced_by_owner"]:
+        gh("immutable-releases", "DELETE")
+        return releases(apply=False)
+    return ["releases are immutable: the registry of record could be written once, and never again"] * found["enabled"]
 
 
 def told(part: Callable[[], list[str]]) -> list[str]:
@@ -183,6 +203,7 @@ def main() -> int:
     parts = (
         lambda: ruleset(asked.apply),
         lambda: token(asked.apply),
+        lambda: releases(asked.apply),
         lambda: environments(asked.apply, asked.owner),
         lambda: owners(asked.owner),
     )

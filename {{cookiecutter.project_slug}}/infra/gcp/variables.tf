@@ -11,7 +11,7 @@ variable "github_subject" {
   description = "What GitHub's tokens call the repository (README): only its workflows may log in here."
   type        = string
   validation {
-    condition     = can(regex("^repo:[A-Za-z0-9-]+(@[0-9]+)?/[A-Za-z0-9._-]+(@[0-9]+)?$", var.github_subject))
+    condition     = can(regex("^repo:[A-Za-z0-9_-]+(@[0-9]+)?/[A-Za-z0-9._-]+(@[0-9]+)?$", var.github_subject))
     error_message = "github_subject must be repo:OWNER@1/NAME@2, as GitHub's API says it, or repo:OWNER/NAME, as it was before July 2026."
   }
 }

@@ -67,7 +67,7 @@ def stop(environment: str, repository: str) -> None:
     """Let nothing run; requests at work get the 30 s that the server gives them."""
     container = name(environment, repository)
     if docker("ps", "--all", "--quiet", "--filter", f"name=^{container}$"):
-        docker("stop", "--time", "35", container)
+        docker("stop", "-t", "35", container)
         docker("rm", "--force", container)
 
 

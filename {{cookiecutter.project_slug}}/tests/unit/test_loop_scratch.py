@@ -126,6 +126,8 @@ def test_a_clone_is_new_shares_the_cache_and_commits_without_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an earlier walk left is gone but for the lock; reports and dvc.lock come along; an author is not needed."""
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.delenv(name, raising=False)
     here = tmp_path / "here"
     (here / "reports").mkdir(parents=True)
     monkeypatch.chdir(here)

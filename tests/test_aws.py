@@ -286,7 +286,7 @@ def test_who_may_log_in_is_told_by_the_token_alone(cloud: Cloud) -> None:
         assert set(how) <= {"StringEquals", "StringLike"}
         assert how["StringEquals"][f"{github}:aud"] == "sts.amazonaws.com"
         subjects = how["StringLike" if role == "reader" else "StringEquals"][f"{github}:sub"]
-        assert {subjects} if isinstance(subjects, str) else set(subjects) == opened[role]
+        assert ({subjects} if isinstance(subjects, str) else set(subjects)) == opened[role]
     assert cloud.created["registry"].endswith(".amazonaws.com")
     assert [one["repositoryName"] for one in cloud.client("ecr").describe_repositories()["repositories"]] == [
         "team/flights"

@@ -71,7 +71,7 @@ def run(environment: str, *change: str) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found = service(environment)
-        states = {one["status"]: one["rolloutState"] for one in found["deployments"]}
+        states = {one["status"]: one.get("rolloutState") for one in found["deployments"]}
         if states.get("PRIMARY") == "FAILED":
             break
         if states == {"PRIMARY": "COMPLETED"} and found["runningCount"] == found["desiredCount"]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from acting import SCRIPTS
 from baking import environment
 from running import SLUG, free_port, run, works
 
@@ -88,6 +89,16 @@ def answers(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def listens(server: Server) -> bool:
+    """Tell whether a server speaks HTTP by now."""
+    return answers(server.url)
+
+
+def healthy(server: Server) -> bool:
+    """Tell whether an MLflow server is up."""
+    return answers(f"{server.url}/health")
 
 
 class Registry(Server):
@@ -178,7 +189,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert rclone, "rclone is not beside this Python: install requirements.lock"
     command = [rclone, "--config", "", "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key",
                ",".join(KEYS.values()), str(folder / "buckets")]  # fmt: skip
-    server = Server(command, port, folder / "log", up=lambda server: answers(server.url))
+    server = Server(command, port, folder / "log", up=listens)
     server.start()
     yield server
     server.end()
@@ -207,16 +218,8 @@ class Storage(NamedTuple):
 def gcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """Return a bucket of Google Cloud Storage."""
     folder, port = tmp_path_factory.mktemp("gcp"), free_port()
-    command = [
-        "gcp-storage-emulator",
-        "-d",
-        str(folder / "buckets"),
-        "start",
-        f"--port={port}",
-        "--default-bucket=flights",
-    ]
-    server = Server([str(Path(sys.executable).parent / command[0]), *command[1:]], port, folder / "log",
-                    up=lambda server: answers(server.url))  # fmt: skip
+    order = ["-d", str(folder / "buckets"), "start", f"--port={port}", "--default-bucket=flights"]
+    server = Server([str(SCRIPTS / "gcp-storage-emulator"), *order], port, folder / "log", up=listens)
     server.start()
     yield Storage("flights", {"STORAGE_EMULATOR_HOST": server.url})
     server.end()
@@ -226,9 +229,9 @@ def gcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
 def azure(started: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """Return a storage account of Azure with the empty containers `dvc` and `mlflow`."""
     folder, port = tmp_path_factory.mktemp("azure"), free_port()
-    node = [str(Path(sys.executable).parent / "node"), str(node_modules / "azurite/dist/src/blob/main.js")]
-    server = Server([*node, f"--blobPort={port}", f"--location={folder}", "--skipApiVersionCheck"], port,
-                    folder / "log", up=lambda server: answers(server.url))  # fmt: skip
+    node = [str(SCRIPTS / "node"), str(node_modules / "azurite/dist/src/blob/main.js")]
+    order = [f"--blobPort={port}", f"--location={folder}", "--skipApiVersionCheck"]
+    server = Server([*node, *order], port, folder / "log", up=listens)
     server.start()
     where = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={server.url}/{ACCOUNT}"
     found = Storage(ACCOUNT, {"AZURE_STORAGE_CONNECTION_STRING": f"DefaultEndpointsProtocol=http;{where}"})
@@ -256,7 +259,7 @@ def mlflow_server(started: Path, postgres: Server, s3: Server, tmp_path_factory:
     }
     path = os.pathsep.join([str(started / ".venv/bin"), os.environ["PATH"]])
     server = Registry(command, port, folder / "log", variables=variables | {"PATH": path},
-                      up=lambda server: answers(f"{server.url}/health"))  # fmt: skip
+                      up=healthy)  # fmt: skip
     server.start()
     yield server
     server.end()

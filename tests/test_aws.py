@@ -22,7 +22,7 @@ from clouds import ROLES, logged_in, terraform
 from conftest import Bake
 from engine import Engine
 from running import SLUG, command, digest, free_port, run, works
-from stores import Registry, Server, answers, binaries
+from stores import Registry, Server, answers, binaries, healthy
 from test_cd_of_a_project import ASK, DELIVERED, Site, removed, unreadable
 
 ANSWERS = {
@@ -352,8 +352,7 @@ def registry(cloud: Cloud, started: Path, postgres: Server) -> Iterator[dict[str
             continue
         port = free_port()
         order = [f"--port={port}" if word.startswith("--port=") else word for word in order]
-        found[name] = Registry(order, port, cloud.infra.parent / name, variables=variables,
-                               up=lambda server: answers(f"{server.url}/health"))  # fmt: skip
+        found[name] = Registry(order, port, cloud.infra.parent / name, variables=variables, up=healthy)
         found[name].start()
     yield found
     for server in found.values():

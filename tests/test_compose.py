@@ -190,6 +190,15 @@ class Stack(NamedTuple):
         body, _, status = self.get("http://127.0.0.1:8000/version").rpartition("\n")
         return str(json.loads(body)["digest"]) if status == "200" else ""
 
+    def predictions(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what the server answers to rows; it must answer."""
+        (self.project / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+        body, _, status = self.get("http://127.0.0.1:8000/predict", data="@rows.json",
+                                   header="Content-Type: application/json").rpartition("\n")  # fmt: skip
+        assert status == "200", body
+        found: list[dict[str, Any]] = json.loads(body)["predictions"]
+        return found
+
     def up(self) -> None:
         """Start what can be had, as a user would."""
         works(nox(self.project, "up", *UP, path=self.bin))
@@ -241,12 +250,7 @@ def test_a_model_promoted_on_the_laptop_answers_from_the_container(stack: Stack)
     assert json.loads(stack.get("http://127.0.0.1:8000/readyz").rpartition("\n")[0])["ready"] is False
     works(stack.ours("promote"))
     assert until(lambda: stack.serves() == digest(stack.project), 60)
-    rows = known(stack.project)
-    (stack.project / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
-    body, _, status = stack.get("http://127.0.0.1:8000/predict", data="@rows.json",
-                                header="Content-Type: application/json").rpartition("\n")  # fmt: skip
-    assert status == "200", body
-    assert [one["score"] for one in json.loads(body)["predictions"]] == scores(stack.project)
+    assert [one["score"] for one in stack.predictions(known(stack.project))] == scores(stack.project)
     refused = stack.on_host("curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}",
                             "http://127.0.0.1:8000/version")  # fmt: skip
     assert refused.stdout == "401"
@@ -281,10 +285,7 @@ def test_the_monitor_looks_where_the_server_writes(stack: Stack) -> None:
         works(stack.ours("promote"))
     assert until(lambda: stack.serves() == digest(stack.project), 60)
     rows = known(stack.project)
-    (stack.project / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
-    _, _, status = stack.get("http://127.0.0.1:8000/predict", data="@rows.json",
-                             header="Content-Type: application/json").rpartition("\n")  # fmt: skip
-    assert status == "200"
+    assert len(stack.predictions(rows)) == len(rows)
     time.sleep(3)  # serve.log.seconds, and what a part takes to be written
     newest = dt.date.fromisoformat(max(row["scheduled"] for row in rows)[:10])
     later = str(newest + dt.timedelta(days=8))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import Bake
 from running import SLUG, champion_loads, command, copy_of, digest, forget, free_port, one_line, run, set_param, works
-from stores import AWS, Registry, Server, Storage, answers, objects
+from stores import AWS, Registry, Server, Storage, healthy, objects
 
 
 def clone_of(project: Path, folder: Path) -> Path:
@@ -103,8 +103,7 @@ def test_data_and_models_go_to_a_clouds_own_storage(
     port = free_port()
     where = [f"--backend-store-uri=sqlite:///{tmp_path}/mlflow.db", f"--default-artifact-root={filled(root)}"]
     order = [str(copy / ".venv/bin/mlflow"), "server", f"--port={port}", "--workers=1", "--no-serve-artifacts", *where]
-    registry = Registry(order, port, tmp_path / "log", variables=storage.variables,
-                        up=lambda server: answers(f"{server.url}/health"))  # fmt: skip
+    registry = Registry(order, port, tmp_path / "log", variables=storage.variables, up=healthy)
     registry.start()
     try:
         uri = {"MLFLOW_TRACKING_URI": registry.url, **storage.variables}

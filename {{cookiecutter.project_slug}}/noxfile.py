@@ -210,8 +210,8 @@ def up(session: nox.Session) -> None:
     path.touch(mode=0o600)
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * (known[-1:] not in ("", "\n")) + made)
-    session.run("docker", "compose", "up", "--build", "--detach", "--wait", *session.posargs, external=True,
-                env={"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"})  # fmt: skip  # else equal images differ, and restart
+    equal = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}  # else a build of the same is another image, and restarts
+    session.run("docker", "compose", "up", "--build", "--detach", "--wait", *session.posargs, external=True, env=equal)
     session.log("to promote into it: export MLFLOW_TRACKING_URI=http://127.0.0.1:5000")
 
 

@@ -141,19 +141,24 @@ def policies(name: str) -> list[str]:
     return [str(one["name"]) for one in gh(f"environments/{name}/deployment-branch-policies")["branch_policies"]]
 
 
+def restrict(name: str, reviewers: dict[str, Any]) -> None:
+    """Let named branches alone deploy, and reviewers approve where the plan takes any (for private ones few do)."""
+    policy = {"deployment_branch_policy": NAMED}
+    try:
+        gh(f"environments/{name}", "PUT", {**policy, **reviewers})
+    except Refused as error:
+        if "billing plan" not in str(error):
+            raise
+        gh(f"environments/{name}", "PUT", policy)
+
+
 def environments(apply: bool, owner: str | None) -> list[str]:
     """What of the environments differs, after they were set if asked to; reviewers only if an owner is given."""
     main = str(gh("")["default_branch"])
     for name, approved in ENVIRONMENTS.items():
         if apply and (owner or not approved):  # what is not given would be taken away
             reviewers = {"reviewers": [reviewer(owner)]} if approved and owner else {}
-            try:
-                gh(f"environments/{name}", "PUT", {"deployment_branch_policy": NAMED, **reviewers})
-            except Refused as error:
-                if "billing plan" not in str(error):
-                    raise
-                # Of a private repository, most plans take no reviewers: then main alone, as at least.
-                gh(f"environments/{name}", "PUT", {"deployment_branch_policy": NAMED})
+            restrict(name, reviewers)
             if main not in policies(name):
                 gh(f"environments/{name}/deployment-branch-policies", "POST", {"name": main})
     return [one for name, approved in ENVIRONMENTS.items() for one in environment(name, approved, main)]

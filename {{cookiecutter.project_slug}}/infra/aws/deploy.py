@@ -65,8 +65,13 @@ def service(environment: str) -> dict[str, Any]:
     return found[0]
 
 
-def run(environment: str, *change: str) -> None:
-    """Change the service, and wait until ECS has ended what that began. Raises Failed after PATIENCE."""
+def logs() -> str:
+    """The log group of what runs."""
+    return f"/{created()['name']}/tasks"
+
+
+def run(environment: str, *change: str) -> dict[str, Any]:
+    """Change the service, and wait until ECS has ended what that began: how it is then. Raises Failed if it is not."""
     aws("ecs", "update-service", "--cluster", created()["cluster"], "--service", environment, *change)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
@@ -75,10 +80,9 @@ def run(environment: str, *change: str) -> None:
         if states.get("PRIMARY") == "FAILED":
             break
         if states == {"PRIMARY": "COMPLETED"} and found["runningCount"] == found["desiredCount"]:
-            return
+            return found
         time.sleep(5)
-    where = f"/{created()['name']}/tasks"
-    raise Failed(f"the service is not as it should be ({states}); what its servers said is in the log group {where}")
+    raise Failed(f"the service is not as it should be ({states}); what its servers said is in the log group {logs()}")
 
 
 def parameter(environment: str) -> str:
@@ -110,10 +114,9 @@ def roll_out(environment: str, image: str) -> str:
     wanted = json.dumps({key: latest[key] for key in DEFINES if key in latest})
     revision = aws("ecs", "register-task-definition", "--cli-input-json", wanted)["taskDefinition"]["taskDefinitionArn"]
     servers = max(1, service(environment)["desiredCount"])
-    run(environment, "--task-definition", revision, "--desired-count", str(servers))
-    if service(environment)["taskDefinition"] != revision:
-        where = f"/{created()['name']}/tasks"
-        raise Failed(f"no server of {image} became healthy; what it said is in the log group {where}")
+    settled = run(environment, "--task-definition", revision, "--desired-count", str(servers))
+    if settled["taskDefinition"] != revision:
+        raise Failed(f"no server of {image} became healthy; what it said is in the log group {logs()}")
     address: str = created()["environments"][environment]
     return address
 

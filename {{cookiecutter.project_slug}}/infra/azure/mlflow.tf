@@ -236,9 +236,6 @@ resource "azuread_service_principal" "doors" {
 # The provider has no resource for it, so Azure's own template says it. A new app stands open for the seconds until then;
 # who deletes one by hand gives it a door again by `terraform apply -replace` of this resource (README).
 resource "azurerm_resource_group_template_deployment" "door" {
-  lifecycle {
-    replace_triggered_by = [azurerm_container_app.mlflow[each.key].id]
-  }
   for_each            = azurerm_container_app.mlflow
   name                = "${each.value.name}-door"
   resource_group_name = azurerm_resource_group.this.name
@@ -272,4 +269,7 @@ resource "azurerm_resource_group_template_deployment" "door" {
       }
     }]
   })
+  lifecycle {
+    replace_triggered_by = [azurerm_container_app.mlflow[each.key].id]
+  }
 }

@@ -55,19 +55,19 @@ locals {
   reads  = "roles/storage.objectViewer"
   adds   = "roles/storage.objectCreator" # and replaces nothing
   writes = "roles/storage.objectUser"
+  sees   = "roles/storage.legacyBucketReader" # the bucket itself, for which `gcloud storage rsync` asks first
   # A pull request's code nobody has read yet: data, and nothing else. The trainer trains and watches: data and models
   # in, runs and versions out, what was predicted. The promoter stands between training and production, the deployer
   # says which image runs. A server's model is in its image: it has its own log, of which it merges finished hours.
   buckets = {
-    reader_data        = { who = "reader", role = local.reads, bucket = module.dvc.name }
-    trainer_data       = { who = "trainer", role = local.reads, bucket = module.dvc.name }
-    trainer_models     = { who = "trainer", role = local.adds, bucket = module.dvc.name }
-    trainer_artefacts  = { who = "trainer", role = local.writes, bucket = module.mlflow.name }
-    trainer_staging    = { who = "trainer", role = local.reads, bucket = module.predictions["staging"].name }
-    trainer_production = { who = "trainer", role = local.reads, bucket = module.predictions["production"].name }
-    # `gcloud storage rsync` asks for the bucket itself before it lists what is in it.
-    trainer_sees_staging    = { who = "trainer", role = "roles/storage.legacyBucketReader", bucket = module.predictions["staging"].name }
-    trainer_sees_production = { who = "trainer", role = "roles/storage.legacyBucketReader", bucket = module.predictions["production"].name }
+    reader_data             = { who = "reader", role = local.reads, bucket = module.dvc.name }
+    trainer_data            = { who = "trainer", role = local.reads, bucket = module.dvc.name }
+    trainer_models          = { who = "trainer", role = local.adds, bucket = module.dvc.name }
+    trainer_artefacts       = { who = "trainer", role = local.writes, bucket = module.mlflow.name }
+    trainer_staging         = { who = "trainer", role = local.reads, bucket = module.predictions["staging"].name }
+    trainer_production      = { who = "trainer", role = local.reads, bucket = module.predictions["production"].name }
+    trainer_sees_staging    = { who = "trainer", role = local.sees, bucket = module.predictions["staging"].name }
+    trainer_sees_production = { who = "trainer", role = local.sees, bucket = module.predictions["production"].name }
     promoter_artefacts      = { who = "promoter", role = local.reads, bucket = module.mlflow.name }
     promoter_accepted       = { who = "promoter", role = local.reads, bucket = module.accepted.name }
     deployer_accepted       = { who = "deployer", role = local.writes, bucket = module.accepted.name }

@@ -211,11 +211,7 @@ def stack(started: Path, tmp_path_factory: pytest.TempPathFactory, engine: Engin
     folder = tmp_path_factory.mktemp("stack")
     project = copy_of(started, folder)
     path = os.pathsep.join([engine.variables.get("PATH", ""), os.environ["PATH"]])
-    images = (
-        ("", "server", "requirements-serve.lock"),
-        ("-mlflow", "libraries", "requirements.lock"),
-        ("-monitor", "server", "requirements.lock"),
-    )
+    images = (("", "server", "requirements-serve.lock"), ("-mlflow", "libraries", "requirements.lock"))
     for tag, target, lock in images:
         build = ["docker", "build", "--quiet", "--tag", f"{SLUG}{tag}", "--target", target, "--build-arg",
                  f"LOCK={lock}", "."]  # fmt: skip
@@ -280,7 +276,7 @@ def test_a_batch_is_a_job_of_the_same_image(stack: Stack) -> None:
 
 @pytest.mark.slow
 def test_the_monitor_looks_where_the_server_writes(stack: Stack) -> None:
-    """Its log, labels from the source, the registry's champion; what it decides is in the server's figures at once."""
+    """A job of the same image: its log, labels from the source; what it decides is in the server's figures at once."""
     if not stack.serves():
         works(stack.ours("promote"))
     assert until(lambda: stack.serves() == digest(stack.project), 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +345,18 @@ def test_what_another_version_answered_is_not_the_champions_to_defend(project: P
     assert not any(one["aspect"] == reference.PREDICTION for one in last["aspects"])
     relog(lambda frame: frame.assign(**{parts.DIGEST: record.read_json(verdict.TRAINING)["digest"]}))
     assert report("--until", "2020-04-28")[1]["windows"][-1]["alarms"] == [reference.PREDICTION]
+
+
+def test_without_matplotlib_the_page_has_no_pictures(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the image; what an earlier run drew is gone."""
+    report("--until", "2020-04-28")
+    assert "![distances](" in page.PAGE.read_text()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert report("--until", "2020-04-28")[0] == 0
+    text = page.PAGE.read_text()
+    assert "## The latest window" in text
+    assert "svg" not in text
+    assert not list(page.PICTURES.iterdir())
 
 
 def test_a_reason_is_one_line_that_github_makes_nothing_of(project: Project) -> None:

@@ -107,6 +107,12 @@ def test_an_unreachable_store_costs_a_training_one_line(project, monkeypatch, ca
     assert said.err.count("\n") == 1
 
 
+def test_serving_libraries_have_no_store_of_files(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(tracking.StoreError, match="^set MLFLOW_TRACKING_URI"):
+        tracking.client()
+
+
 def test_a_locked_store_is_one_line_in_seconds(project, capsys):
     with contextlib.closing(sqlite3.connect(tracking.store() / "mlflow.db", isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")

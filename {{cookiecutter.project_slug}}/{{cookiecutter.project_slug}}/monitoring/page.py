@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,10 @@ def slices_picture(report: dict[str, Any]) -> str:
 
 
 def pictures(report: dict[str, Any]) -> dict[str, str]:
-    """The pictures that the report has figures for, by name."""
-    found = {}
+    """The pictures that the report has figures for, by name; none without matplotlib, as in the image."""
+    found: dict[str, str] = {}
+    if not importlib.util.find_spec("matplotlib"):
+        return found
     if any(window["aspects"] for window in report["windows"]):
         found["drift"] = drift_picture(report)
     if any(part["low"] is not None for part in report["quality"]["slices"]):

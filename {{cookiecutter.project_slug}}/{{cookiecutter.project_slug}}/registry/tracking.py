@@ -6,6 +6,7 @@ be reached, that is one line of warning, and `register` completes what is missin
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -71,6 +72,8 @@ def client() -> MlflowClient:
 
         if server:
             return MlflowClient(server)
+        if not importlib.util.find_spec("sqlalchemy"):
+            raise StoreError("set MLFLOW_TRACKING_URI: a store of files needs more libraries than serving has")
         database = store() / "mlflow.db"
         create(database)
         refuse_locked(database)

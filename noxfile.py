@@ -79,7 +79,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Measure against a plain script, DVC and Cookiecutter; all of it, or the parts that are named."""
+    """Measure against a plain script, DVC and Cookiecutter; all but the loop, or the parts that are named."""
     session.run(sys.executable, "benchmarks/run.py", *session.posargs)
 
 

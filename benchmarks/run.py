@@ -1,6 +1,6 @@
 """Measure the template against a plain script, DVC and Cookiecutter themselves: ratios of medians in one run.
 
-`nox -s bench` runs all of it, prints the table and writes it between the marks in `benchmarks/README.md`;
+`nox -s bench` runs all of it but the loop, prints the table and writes it between the marks in `benchmarks/README.md`;
 `nox -s bench -- start noop` runs those parts alone and writes nothing, unless `--write` is there: their lines then take
 the place of those about the same. Parts take turns with what they are compared
 with, so that both see the same machine.

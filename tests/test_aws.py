@@ -169,8 +169,8 @@ def test_a_second_plan_has_nothing_to_do_and_no_secret_is_in_the_state(cloud: Cl
     store = cloud.client("secretsmanager")
     names = [one["Name"] for one in store.list_secrets()["SecretList"]]
     secrets = {name: store.get_secret_value(SecretId=name)["SecretString"] for name in names}
-    assert sorted(name.rpartition("/")[2] for name in secrets) == ["promoter", "token", "trainer"]
-    assert len(set(secrets.values())) == 3
+    assert sorted(name.rpartition("/")[2] for name in secrets) == ["log-key", "promoter", "token", "trainer"]
+    assert len(set(secrets.values())) == 4
     assert [name for name, value in secrets.items() if len(value) < 40 or value in state] == []
     database = cloud.client("rds").describe_db_instances()["DBInstances"][0]
     assert (database["PubliclyAccessible"], database["StorageEncrypted"]) == (False, True)
@@ -203,6 +203,8 @@ def test_an_image_is_rolled_out_and_back(cloud: Cloud, tmp_path: Path) -> None:
     assert address == cloud.created["environments"]["production"]
     assert cloud.task("production")["server"]["image"] == IMAGE
     assert cloud.task("production")["log"]["image"] != IMAGE
+    told = cloud.environment(cloud.task("production")["server"])
+    assert told["SERVE_TOKEN"] != told["LOG_KEY"]
     works(cloud.deploy(tmp_path, "accept", "production", IMAGE))
     assert works(cloud.deploy(tmp_path, "current", "production", "registry/team/flights")).strip() == IMAGE
     assert works(cloud.deploy(tmp_path, "current", "staging", "registry/team/flights")).strip() == ""

@@ -163,6 +163,14 @@ def test_what_the_database_allows_is_the_same_everywhere(cloud: str, arrived: Ca
 
 
 @every_real
+def test_a_server_is_given_its_secrets(cloud: str, arrived: Callable[[str], Path]) -> None:
+    """Who may ask it, and what hides private columns: without that, it would not start with one."""
+    lines = (arrived(cloud) / "infra/service.tf").read_text(encoding="utf-8").splitlines()
+    said = "\n".join(line.partition("#")[0] for line in lines)
+    assert [name for name in ("SERVE_TOKEN", "LOG_KEY") if name not in said] == []
+
+
+@every_real
 def test_before_anything_was_made_deploy_says_so(cloud: str, arrived: Callable[[str], Path]) -> None:
     """In one line, whatever it is asked."""
     for asked in ("current", "roll-out", "accept", "stop", "log"):

@@ -72,7 +72,7 @@ def test_passwords_are_made_once_and_for_nobody_else(baked: Path, double: Path) 
     assert made["STORE_KEY"] == "mine"
     asked = set(re.findall(r"\$\{(\w+)", (baked / "compose.yaml").read_text(encoding="utf-8")))
     assert set(made) == asked
-    assert len(set(made.values())) == len(made) == 5
+    assert len(set(made.values())) == len(made) == 6
     assert all(len(made[name]) >= 32 for name in asked - {"STORE_KEY"})
     works(nox(baked, "up", "serve", path=double))
     assert passwords(baked) == made
@@ -152,7 +152,7 @@ def test_no_secret_is_written_down(baked: Path) -> None:
     """Whatever is named like one comes from .env."""
     text = (baked / "compose.yaml").read_text(encoding="utf-8")
     secret = re.findall(r"^ +\w*(?:PASSWORD|_KEY|SECRET|TOKEN)\w*: (.*)$", text, re.MULTILINE)
-    assert len(secret) == 7
+    assert len(secret) == 8
     assert all(value.strip("'\"").startswith("${") for value in secret), secret
 
 

@@ -26,7 +26,7 @@ BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
 CRUFT, JUPYTER = "cruft==2.16.0", "jupyterlab==4.6.6"
 DECIDES = "*/gates/*,*/monitoring/d*.py,*/stages/split.py,*/registry/promotion.py,*/registry/comparison.py"
 #: Of the services in compose.yaml.
-PASSWORDS = ("DATABASE_PASSWORD", "STORE_KEY", "STORE_SECRET", "SERVE_TOKEN", "GRAFANA_PASSWORD")
+PASSWORDS = ("DATABASE_PASSWORD", "STORE_KEY", "STORE_SECRET", "SERVE_TOKEN", "LOG_KEY", "GRAFANA_PASSWORD")
 LOCKS = {"requirements.lock": ("--group", "pipeline", "--group", "dev"), "requirements-serve.lock": ()}
 
 

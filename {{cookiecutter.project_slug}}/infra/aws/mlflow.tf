@@ -4,9 +4,9 @@ locals {
   servers = toset(["promoter", "trainer"])
 }
 
-# `token` is what asks for predictions.
+# `token` is what asks for predictions, `log-key` what hides private columns in their log.
 module "password" {
-  for_each = setunion(local.servers, ["token"])
+  for_each = setunion(local.servers, ["token", "log-key"])
   source   = "./password"
   name     = "${local.name}/${each.key}"
   protect  = var.protect

@@ -55,10 +55,13 @@ resource "aws_ecs_task_definition" "server" {
       image                  = "${aws_ecr_repository.images.repository_url}:none" # until deploy.py says which
       command                = ["serve", "--host", "0.0.0.0", "--bundle", "bundle"]
       environment            = [{ name = "PORT", value = tostring(local.doors[each.key].port) }]
-      secrets                = [{ name = "SERVE_TOKEN", valueFrom = module.password["token"].arn }]
       portMappings           = [{ containerPort = local.doors[each.key].port }]
       readonlyRootFilesystem = true
       linuxParameters        = { capabilities = { drop = ["ALL"] } }
+      secrets = [
+        { name = "SERVE_TOKEN", valueFrom = module.password["token"].arn },
+        { name = "LOG_KEY", valueFrom = module.password["log-key"].arn },
+      ]
       mountPoints = [
         { sourceVolume = "predictions", containerPath = "/app/predictions", readOnly = false },
         { sourceVolume = "scratch", containerPath = "/tmp", readOnly = false },

@@ -12,8 +12,8 @@ locals {
   reads = {
     mlflow-promoter = ["promoter", "trainer"]
     mlflow-trainer  = ["trainer"]
-    staging         = ["token"]
-    production      = ["token"]
+    staging         = ["token", "log-key"]
+    production      = ["token", "log-key"]
   }
 }
 

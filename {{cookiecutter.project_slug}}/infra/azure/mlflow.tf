@@ -1,7 +1,7 @@
 # MLflow on PostgreSQL, twice: the trainer's, whose role in the database cannot move `champion` (roles.sql), and the
 # promoter's, which owns the tables. Files go past it, between its clients and the storage account.
 locals {
-  passwords = toset(["promoter", "trainer", "token"]) # of the database's two roles, and of the servers
+  passwords = toset(["promoter", "trainer", "token", "log-key"]) # of the database's two roles, and of the servers
   database = { for role in local.doors : role =>
     "${role}@${azurerm_postgresql_flexible_server.mlflow.fqdn}/mlflow?sslmode=require"
   }

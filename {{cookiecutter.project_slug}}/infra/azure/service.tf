@@ -40,10 +40,13 @@ resource "azurerm_container_app" "server" {
     server   = azurerm_container_registry.images.login_server
     identity = azurerm_user_assigned_identity.app[each.key].id
   }
-  secret {
-    name                = "token"
-    identity            = azurerm_user_assigned_identity.app[each.key].id
-    key_vault_secret_id = azurerm_key_vault_secret.password["token"].versionless_id
+  dynamic "secret" {
+    for_each = toset(["token", "log-key"])
+    content {
+      name                = secret.key
+      identity            = azurerm_user_assigned_identity.app[each.key].id
+      key_vault_secret_id = azurerm_key_vault_secret.password[secret.key].versionless_id
+    }
   }
   ingress {
     external_enabled = true # the server itself asks for SERVE_TOKEN
@@ -83,6 +86,10 @@ resource "azurerm_container_app" "server" {
       env {
         name        = "SERVE_TOKEN"
         secret_name = "token"
+      }
+      env {
+        name        = "LOG_KEY"
+        secret_name = "log-key"
       }
       volume_mounts {
         name = "predictions"

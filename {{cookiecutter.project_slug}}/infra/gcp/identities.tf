@@ -78,6 +78,8 @@ locals {
     deployer_token    = { who = "deployer", secret = "token" } # for the smoke test
     staging_token     = { who = "staging", secret = "token" }
     production_token  = { who = "production", secret = "token" }
+    staging_log       = { who = "staging", secret = "log-key" }
+    production_log    = { who = "production", secret = "log-key" }
     promoter_password = { who = "ml-promoter", secret = "promoter" }
     trainer_password  = { who = "ml-trainer", secret = "trainer" }
     roles_password    = { who = "ml-promoter", secret = "trainer" } # the job gives it to the role

@@ -1,11 +1,10 @@
 # MLflow on PostgreSQL, twice: the trainer's, whose role in the database cannot move `champion` (roles.sql), and the
 # promoter's, which owns the tables. Files go past it, between its clients and the bucket.
 locals {
-  secrets          = setunion(local.servers, ["token"])
+  secrets          = setunion(local.servers, ["token", "log-key"])
   password_version = 1 # one number higher, and one apply, gives all of them anew
   database         = "${google_compute_address.database.address}/mlflow?sslmode=require"
   mlflow_image     = "${local.repository}-mlflow:${coalesce(var.mlflow_image, "none")}"
-  mlflow_root      = "gs://${module.mlflow.name}"
 }
 
 # Made anew at each run, and forgotten after it: only that of a new version is written, to the store and the database.
@@ -122,7 +121,7 @@ resource "google_sql_user" "promoter" {
   deletion_policy     = "ABANDON" # it goes with the instance, before which its tables hold it
 }
 
-# Makes the tables of a new database, as a server would, then lets the trainer into them.
+# Makes the tables, or brings those of an older MLflow up to date, then lets the trainer into them.
 resource "google_cloud_run_v2_job" "roles" {
   count               = var.mlflow_image == null ? 0 : 1
   name                = "${local.name}-mlflow-roles"
@@ -136,9 +135,9 @@ resource "google_cloud_run_v2_job" "roles" {
       containers {
         image = local.mlflow_image
         command = ["/opt/venv/bin/python", "-c", <<-EOT
-          import os, psycopg
-          from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-          SqlAlchemyStore("postgresql+psycopg://" + os.environ["DATABASE"], os.environ["ROOT"])
+          import os, psycopg, subprocess
+          server = "postgresql+psycopg://" + os.environ["DATABASE"]
+          subprocess.run(["/opt/venv/bin/mlflow", "db", "upgrade", server], check=True)
           with psycopg.connect("postgresql://" + os.environ["DATABASE"]) as database:
               database.execute("select set_config('roles.trainer', %s, false)", [os.environ["TRAINER"]])
               database.execute(os.environ["ROLES"])
@@ -147,7 +146,6 @@ resource "google_cloud_run_v2_job" "roles" {
         dynamic "env" {
           for_each = {
             DATABASE = "promoter@${local.database}"
-            ROOT     = local.mlflow_root
             ROLES    = file("${path.module}/roles.sql")
           }
           content {
@@ -217,7 +215,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
       command = [
         "/opt/venv/bin/mlflow", "server", "--host=0.0.0.0", "--port=5000", "--workers=1",
         "--backend-store-uri=postgresql+psycopg://${each.key}@${local.database}",
-        "--no-serve-artifacts", "--default-artifact-root=${local.mlflow_root}",
+        "--no-serve-artifacts", "--default-artifact-root=gs://${module.mlflow.name}",
         "--allowed-hosts=*", # Google has looked at who comes
       ]
       ports {

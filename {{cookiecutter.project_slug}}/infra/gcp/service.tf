@@ -20,12 +20,15 @@ resource "google_cloud_run_v2_service" "server" {
       ports {
         container_port = 8000
       }
-      env {
-        name = "SERVE_TOKEN"
-        value_source {
-          secret_key_ref {
-            secret  = google_secret_manager_secret.password["token"].secret_id
-            version = google_secret_manager_secret_version.password["token"].version
+      dynamic "env" {
+        for_each = { SERVE_TOKEN = "token", LOG_KEY = "log-key" }
+        content {
+          name = env.key
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.password[env.value].secret_id
+              version = google_secret_manager_secret_version.password[env.value].version
+            }
           }
         }
       }

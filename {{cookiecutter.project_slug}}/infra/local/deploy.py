@@ -78,7 +78,7 @@ def roll_out(environment: str, image: str) -> str:
     stop(environment, repository)
     container, port = name(environment, repository), str(PORTS[environment])
     docker("run", "--detach", "--name", container, "--restart", "unless-stopped", *CONFINED,
-           "--network", "host", "--env", "SERVE_TOKEN", "--env", f"PORT={port}",
+           "--network", "host", "--env", "SERVE_TOKEN", "--env", "LOG_KEY", "--env", f"PORT={port}",
            "--volume", f"{container}:/app/predictions", "--volume", f"{container}-reports:/app/reports",
            image, "serve", "--host", "127.0.0.1", "--bundle", "bundle")  # fmt: skip
     return f"http://127.0.0.1:{port}"

@@ -222,13 +222,17 @@ class Slow:
     """A request for `rows` whose second half is sent by `end`."""
 
     def __init__(self, server: Serving, rows: Sequence[dict[str, Any]]) -> None:
-        """Send the first half."""
+        """Send the head, wait until the server reads what follows it, and send the first half."""
         self.body = json.dumps(rows).encode()
         self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-        head = (
-            f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(self.body)}"
-        )
-        self.socket.sendall(head.encode() + b"\r\n\r\n" + self.body[: len(self.body) // 2])
+        # Without `expect`, nobody knows whether the server has seen the request yet: one that has not is no
+        # request on its way, and ends with the connection.
+        head = ("POST /predict HTTP/1.1", "host: x", "content-type: application/json", "expect: 100-continue",
+                f"content-length: {len(self.body)}", "", "")  # fmt: skip
+        self.socket.sendall("\r\n".join(head).encode())
+        said = self.socket.recv(4096)
+        assert said.startswith(b"HTTP/1.1 100 "), said
+        self.socket.sendall(self.body[: len(self.body) // 2])
 
     def end(self) -> Answer:
         """Send the second half; the answer."""

@@ -82,6 +82,7 @@ def test_parameters_there_and_back_register_the_right_model(copy: Path) -> None:
     assert aliases(copy) == {"champion": champion, "challenger": champion}
 
 
+@pytest.mark.slow
 def test_experiments_move_no_alias(copy: Path) -> None:
     """`dvc exp run`, in place, in a temporary folder and queued: shown, comparable, journalled, and no alias moves."""
     before = aliases(copy)

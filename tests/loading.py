@@ -9,12 +9,11 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -224,22 +223,23 @@ class Slow:
     def __init__(self, server: Serving, rows: Sequence[dict[str, Any]]) -> None:
         """Send the head, wait until the server reads what follows it, and send the first half."""
         self.body = json.dumps(rows).encode()
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-        # Without `expect`, nobody knows whether the server has seen the request yet: one that has not is no
-        # request on its way, and ends with the connection.
-        head = ("POST /predict HTTP/1.1", "host: x", "content-type: application/json", "expect: 100-continue",
-                f"content-length: {len(self.body)}", "", "")  # fmt: skip
-        self.socket.sendall("\r\n".join(head).encode())
-        said = self.socket.recv(4096)
-        assert said.startswith(b"HTTP/1.1 100 "), said
-        self.socket.sendall(self.body[: len(self.body) // 2])
+        self.connection = server.connection()
+        self.connection.putrequest("POST", "/predict")
+        self.connection.putheader("content-type", "application/json")
+        self.connection.putheader("content-length", str(len(self.body)))
+        # Without it, nobody knows whether the server has seen the request yet: one that has not is no request on
+        # its way, and ends with the connection.
+        self.connection.putheader("expect", "100-continue")
+        self.connection.endheaders()
+        first = self.connection.sock.recv(4096)
+        assert first.startswith(b"HTTP/1.1 100 "), first
+        self.connection.send(self.body[: len(self.body) // 2])
 
     def end(self) -> Answer:
         """Send the second half; the answer."""
-        with self.socket:
-            self.socket.sendall(self.body[len(self.body) // 2 :])
-            reply = http.client.HTTPResponse(self.socket)
-            reply.begin()
+        with closing(self.connection):
+            self.connection.send(self.body[len(self.body) // 2 :])
+            reply = self.connection.getresponse()
             return Answer([], [], 0, 0, reply.status, json.loads(reply.read()))
 
 
